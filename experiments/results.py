@@ -1,0 +1,46 @@
+"""results.json of a run: what was measured under which protocol. Read by leaderboards, tables and reports."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datamodules.jsonfile import now, read_json, write_json
+from metrics.base import MetricResult, VideoMetric
+from metrics.protocol import Protocol
+
+
+def write_results(
+    folder: Path,
+    about: Mapping[str, Any],
+    protocol: Protocol,
+    results: Mapping[str, MetricResult],
+    metrics: Mapping[str, VideoMetric],
+    measured: Mapping[str, Any],
+) -> dict[str, float]:
+    """Adds one protocol's numbers to results.json; those of other protocols stay.
+
+    Args:
+        about: name, identity, method, data, seed and the like, of the run.
+        measured: step, weights (`raw`, `ema` or `none`), seconds, code version.
+
+    Returns:
+        The flat summary, `<split>/<metric>/<label>-<hash6>` -> value.
+    """
+    values = {
+        name: {
+            **result.as_dict(),
+            "key": protocol.key(name, result.fingerprint),
+            "higher_is_better": metrics[name].higher_is_better,
+        }
+        for name, result in results.items()
+    }
+    path = folder / "results.json"
+    old = read_json(path)
+    entry = {"protocol": asdict(protocol), **measured, "time": now(), "values": values}
+    # One entry a protocol: metrics measured earlier under the same conditions and weights stay beside the new ones.
+    before = old.get("results", {}).get(protocol.hash, {})
+    if all(before.get(k) == entry.get(k) for k in ("step", "weights")):
+        entry["values"] = {**before.get("values", {}), **values}
+    write_json(path, {**old, **about, "results": {**old.get("results", {}), protocol.hash: entry}})
+    return {v["key"]: v["value"] for v in values.values() if v["value"] is not None}

@@ -1,0 +1,82 @@
+"""What the rest of the bench knows of a method: what it needs, what it draws, how it is sampled. No more."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from datamodules.batch import VideoBatch
+from datamodules.stream import StreamSpec
+
+if TYPE_CHECKING:
+    from datamodules.base import ClipData
+
+
+class ClipNoise:
+    """Noise keyed by clip: the same for a clip in whatever batch, on whatever rank, drawn on the CPU for any device.
+
+    Args:
+        seed: the evaluation seed.
+        index: B int64, the clips' numbers.
+    """
+
+    def __init__(self, seed: int, index: Tensor) -> None:
+        self.index = [int(i) for i in index]
+        self._sources = []
+        for i in self.index:
+            digest = hashlib.blake2b(f"{seed} {i}".encode(), digest_size=7).digest()
+            self._sources.append(torch.Generator().manual_seed(int.from_bytes(digest, "big")))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def _stack(self, drawn: list[Tensor], shape: tuple[int, ...], like: Tensor, device: torch.device | str) -> Tensor:
+        return (torch.stack(drawn) if drawn else like.new_empty(0, *shape)).to(device)
+
+    def normal(self, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+        """B x shape from N(0, 1), float32."""
+        drawn = [torch.randn(shape, generator=g) for g in self._sources]
+        return self._stack(drawn, shape, torch.empty(0), device)
+
+    def uniform(self, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+        """B x shape from U[0, 1), float32."""
+        drawn = [torch.rand(shape, generator=g) for g in self._sources]
+        return self._stack(drawn, shape, torch.empty(0), device)
+
+    def integers(self, high: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+        """B x shape uniform over 0..high-1, int64."""
+        drawn = [torch.randint(high, shape, generator=g) for g in self._sources]
+        return self._stack(drawn, shape, torch.empty(0, dtype=torch.int64), device)
+
+
+class Method(L.LightningModule):
+    """A video generator. `generator` holds every network that `sample` uses: it is averaged, compiled and exported."""
+
+    generator: nn.Module
+    trains: ClassVar[bool] = True  # False for reference rows that have nothing to train
+
+    @classmethod
+    def needs(cls, **init_args: Any) -> frozenset[str]:
+        """Batch keys that the method reads, given its resolved arguments."""
+        return frozenset({"video"})
+
+    @property
+    def streams(self) -> Mapping[str, StreamSpec]:
+        """Named streams of a training step. With `clips` alone a step is one flat `VideoBatch`."""
+        return {"clips": StreamSpec()}
+
+    def prepare(self, data: "ClipData") -> None:
+        """Called with the datamodule before sampling; reference rows that copy clips take them here."""
+
+    def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
+        """B C T H W in [-1, 1], no grad, float32; all randomness from `noise`."""
+        raise NotImplementedError(f"{type(self).__name__}.sample")
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """`Evaluate` samples in its own loop; Lightning wants the step to exist."""
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """See `validation_step`."""

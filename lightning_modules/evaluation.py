@@ -1,0 +1,84 @@
+"""One pass of samples through every metric: during training, in `test`, and for exported weights alike."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.base import ClipData
+from datamodules.batch import VideoBatch, to_float
+from lightning_modules.contract import ClipNoise, Method
+from metrics.base import MetricResult
+from metrics.protocol import Protocol
+from metrics.suite import MetricSuite
+
+
+def to_device(value: Any, device: torch.device) -> Any:
+    """Tensors of a nested batch on `device`."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, dict):
+        return {key: to_device(item, device) for key, item in value.items()}
+    return value
+
+
+def head(value: Any, count: int) -> Any:
+    """The first `count` clips of a batch."""
+    if isinstance(value, dict):
+        return {key: head(item, count) for key, item in value.items()}
+    return value[:count] if isinstance(value, Tensor | list) else value
+
+
+def never() -> bool:
+    """Nobody interrupts."""
+    return False
+
+
+@torch.no_grad()
+def run_protocol(
+    method: Method,
+    data: ClipData,
+    protocol: Protocol,
+    suite: MetricSuite,
+    *,
+    batch_size: int = 32,
+    rank: int = 0,
+    world: int = 1,
+    interrupted: Callable[[], bool] = never,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, MetricResult] | None:
+    """Samples `protocol.n_fake` clips and scores them against `protocol.n_real` real ones.
+
+    Each clip's noise is keyed by its number, and every rank takes every `world`-th clip: the numbers do not depend
+    on batch size or ranks beyond float32 rounding. The caller sets eval mode (`sampling_weights`).
+
+    Args:
+        interrupted: asked before each batch, collectively; True breaks off.
+        progress: called with (clips done, clips in all) on this rank.
+
+    Returns:
+        None when broken off, else a result for each metric.
+    """
+    assert protocol.frames is not None and protocol.stride is not None  # resolved
+    device = method.device
+    suite.to(device).reset()
+    suite.prepare(data, protocol)
+    method.prepare(data)
+    numbers = list(range(rank, max(protocol.n_real, protocol.n_fake), world))
+    clips = -(-max(protocol.n_real, protocol.n_fake) // world)  # of the rank that has most
+    for start in range(0, clips, batch_size):
+        if interrupted():
+            return None
+        chosen = numbers[start : start + batch_size]
+        batch: VideoBatch = data.eval_batch(protocol.split, chosen, protocol.frames, protocol.stride, protocol.seed)
+        batch = to_float(to_device(batch, device))
+        n_fake = sum(i < protocol.n_fake for i in chosen)
+        n_real = sum(i < protocol.n_real for i in chosen)
+        asked = batch if n_fake == len(chosen) else head(batch, n_fake)
+        # A rank without clips still updates, with none: torchmetrics cannot gather a state that was never fed.
+        fake = method.sample(asked, ClipNoise(protocol.seed, asked["index"].cpu())) if n_fake else batch["video"][:0]
+        suite.update(fake, batch["video"][:n_real], batch)
+        if progress:
+            progress(min(start + batch_size, len(numbers)), len(numbers))
+    return suite.results()

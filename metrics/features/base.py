@@ -1,0 +1,89 @@
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.errors import BenchError
+from metrics.base import check_clips
+
+
+class Extractor(nn.Module):
+    """A fixed network that turns clips into feature vectors. It never trains, whatever is called on it.
+
+    A subclass sets the attributes, builds its weights, calls `freeze()` last and implements `features`.
+
+    Attributes:
+        name: stands in the metric's name: `frechet[<name>]`.
+        level: `clip` for one vector a clip, `frame` for one a frame.
+        num_features: d, length of a vector.
+        min_frames: frames below which the network has no output or no meaning.
+        preprocessing: from uint8 frames to what the network sees, in words; part of the fingerprint.
+    """
+
+    name: str
+    level: Literal["clip", "frame"]
+    num_features: int
+    min_frames: int = 1
+    preprocessing: str
+
+    def freeze(self) -> None:
+        """Eval mode and no gradients, once all weights are in place."""
+        self.requires_grad_(False).train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode."""
+        return super().train(False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Name, digest of the weights and preprocessing: what moves the features."""
+        return f"{self.name} {self.level} sha256 {weights_digest(self)[:12]}, {self.preprocessing}"
+
+    def features(self, clips: Tensor) -> Tensor:
+        """uint8 B 3 T H W -> B d (clip) or B T d (frame)."""
+        raise NotImplementedError(f"{type(self).__name__}.features")
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Features in float32; grey clips are repeated to three channels.
+
+        Args:
+            clips: uint8 B C T H W with C 1 or 3.
+
+        Returns:
+            B d (clip level) or B T d (frame level).
+
+        Raises:
+            BenchError: wrong dtype, shape or too few frames.
+        """
+        check_clips(self.name, "clips", clips)
+        if clips.shape[2] < self.min_frames:
+            raise BenchError(f"{self.name} features need at least {self.min_frames} frames, found {clips.shape[2]}")
+        with torch.no_grad(), full_precision(clips.device):
+            return self.features(clips.expand(-1, 3, -1, -1, -1)).float()
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Plain float32, whatever autocast and TF32 settings a run trains with: the same clips give the same number."""
+    convolution, product = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = convolution
+        torch.set_float32_matmul_precision(product)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over names, shapes and values of all weights, independent of device and order."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

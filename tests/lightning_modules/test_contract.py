@@ -1,0 +1,201 @@
+"""What every method promises, over all `_cpu` configs: a new method is tested by its config being there."""
+
+import json
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from datamodules.batch import to_float
+from experiments.classes import load_class
+from experiments.export import export, load_export
+from lightning_modules.callbacks.ema import eval_mode
+from lightning_modules.contract import ClipNoise, Method
+from tests.helpers.built import CPU_CONFIGS, PAPER_CONFIGS, build_only, model_args
+from tests.helpers.runs import HELPERS, ROOT, environment, run
+
+SEED = 5
+
+
+def clips(cli: Any, index: list[int], seed: int = SEED) -> torch.Tensor:
+    """What `sample` makes of evaluation clips `index`."""
+    data, method = cli.datamodule, cli.model
+    batch = to_float(data.eval_batch("val", index, data.frames, data.stride, seed))
+    with eval_mode(method), torch.no_grad():
+        return method.sample(batch, ClipNoise(seed, batch["index"]))
+
+
+@pytest.fixture(scope="module", params=CPU_CONFIGS)
+def cli(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return build_only(request.param, tmp_path_factory.mktemp("built"))
+
+
+def test_there_are_methods() -> None:
+    assert "mocogan_cpu" in CPU_CONFIGS
+
+
+def test_needs_what_its_data_gives(cli: Any) -> None:
+    model, data = cli.config_dump["model"], cli.config_dump["data"]
+    needs = load_class(model["class_path"]).needs(**model["init_args"])  # type: ignore[attr-defined]
+    gives = load_class(data["class_path"]).gives(**data["init_args"])  # type: ignore[attr-defined]
+    assert needs <= gives
+    given = set(cli.datamodule.eval_batch("val", [0, 1], cli.datamodule.frames, cli.datamodule.stride, 0))
+    assert gives | {"index", "name"} == given
+
+
+def test_sample_shape_range_and_type(cli: Any) -> None:
+    drawn, data = clips(cli, [0, 1, 2]), cli.datamodule
+    assert drawn.shape == (3, data.channels, data.frames, data.height, data.width)
+    assert drawn.dtype == torch.float32 and not drawn.requires_grad
+    assert drawn.isfinite().all() and drawn.min() >= -1 and drawn.max() <= 1
+
+
+def test_a_clip_does_not_depend_on_its_batch(cli: Any) -> None:
+    eight, alone = clips(cli, list(range(8))), clips(cli, [3])
+    rounding, other = (eight[3] - alone[0]).abs().max(), (eight[3] - eight[4]).abs().max()
+    # float32 rounding only: the batch's shape changes the order in which products are summed
+    assert rounding < 1e-4
+    # relative, since an untrained generator may give nearly grey clips
+    assert other > 0 and rounding < 0.01 * other, "clips share their noise"
+
+
+def test_other_seeds_give_other_clips(cli: Any) -> None:
+    once, again, other = clips(cli, [0]), clips(cli, [0]), clips(cli, [0], seed=SEED + 1)
+    assert torch.equal(once, again) and not torch.allclose(once, other, rtol=0.01, atol=0)
+
+
+def test_global_generators_stay_untouched(cli: Any) -> None:
+    before = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"], random.getstate()
+    clips(cli, [0, 1])
+    after = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"], random.getstate()
+    assert torch.equal(before[0], after[0]) and np.array_equal(before[1], after[1]) and before[2] == after[2]
+
+
+class Gradients(L.Callback):
+    """Which parameters had a gradient when their optimizer stepped."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        for group in optimizer.param_groups:
+            self.seen |= {id(p) for p in group["params"] if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+@pytest.fixture(scope="module")
+def trained(cli: Any) -> Iterator[tuple[Any, Gradients]]:
+    gradients = Gradients()
+    cli.trainer.callbacks.append(gradients)
+    cli.trainer.fit_loop.epoch_loop.max_steps = 2
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    cli._write_config()
+    yield cli, gradients
+
+
+def test_every_trained_parameter_gets_a_gradient(trained: tuple[Any, Gradients]) -> None:
+    cli, gradients = trained
+    assert cli.trainer.global_step == 2
+    missing = [name for name, p in cli.model.named_parameters() if p.requires_grad and id(p) not in gradients.seen]
+    assert missing == []
+
+
+def test_losses_are_finite(trained: tuple[Any, Gradients]) -> None:
+    losses = {k: v for k, v in trained[0].trainer.callback_metrics.items() if k.startswith("train/")}
+    assert losses and all(torch.isfinite(v) for v in losses.values()), losses
+
+
+def test_checkpoint_and_export_give_the_same_clips(trained: tuple[Any, Gradients], tmp_path: Path) -> None:
+    cli, _ = trained
+    expected = clips(cli, [0, 1])
+    state = torch.load(cli.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    model = cli.config_dump["model"]
+    fresh: Method = load_class(model["class_path"])(**model["init_args"])
+    fresh.load_state_dict(state["state_dict"])
+    export(cli.folder, tmp_path / "out.safetensors")
+    exported, _ = load_export(tmp_path / "out.safetensors")
+    for other in (fresh, exported):
+        cli.model, mine = other, cli.model
+        other.prepare(cli.datamodule)
+        assert torch.equal(clips(cli, [0, 1]), expected)
+        cli.model = mine
+
+
+@pytest.mark.parametrize("config", CPU_CONFIGS)
+def test_bf16_mixed_step(config: str, tmp_path: Path) -> None:
+    cli = build_only(config, tmp_path, "--trainer.precision", "bf16-mixed", "--trainer.max_steps", "1")
+    before = [p.detach().clone() for p in cli.model.parameters()]
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    losses = [v for k, v in cli.trainer.callback_metrics.items() if k.startswith("train/")]
+    assert losses and all(torch.isfinite(v) for v in losses)
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in cli.model.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, cli.model.parameters(), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CPU_CONFIGS)
+def test_generator_compiles(cli: Any, config: str, tmp_path: Path) -> None:
+    """The compiled generator computes the same; eager backend: what is tested is that the graph can be taken."""
+    compiled = build_only(config, tmp_path)
+    compiled.model.load_state_dict(cli.model.state_dict())
+    expected = clips(compiled, [0, 1])
+    compiled.model.generator.compile(backend="aot_eager")
+    torch.testing.assert_close(clips(compiled, [0, 1]), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CPU_CONFIGS)
+def test_print_config_round_trip(config: str, tmp_path: Path) -> None:
+    first = run("fit", "--config", f"method/{config}", "--config", "protocol/quick", "--print_config")
+    assert first.returncode == 0, first.stderr
+    printed = tmp_path / "printed.yaml"
+    printed.write_text(first.stdout)
+    second = run("fit", "--config", printed, "--print_config")
+    assert second.stdout == first.stdout and "${" not in first.stdout
+
+
+@pytest.mark.parametrize("config", PAPER_CONFIGS)
+def test_paper_config_builds_on_the_meta_device(config: str) -> None:
+    class_path, init_args = model_args(config)
+    with torch.device("meta"):
+        method = load_class(class_path)(**init_args)
+    assert isinstance(method, Method)
+    assert all(p.is_meta for p in method.parameters())
+    assert (sum(p.numel() for p in method.parameters()) > 0) == method.trains
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What two gloo processes ended with, for all methods: one pair serves them all."""
+    out = tmp_path_factory.mktemp("ddp")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    pair = []
+    for rank in range(2):
+        env = environment(
+            MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE="2", LOCAL_RANK=str(rank), NODE_RANK="0"
+        )
+        with (out / f"log{rank}").open("w") as log:
+            words = [sys.executable, str(HELPERS / "ddp_worker.py"), str(out), *CPU_CONFIGS]
+            pair.append(subprocess.Popen(words, env=env, cwd=ROOT, stdout=log, stderr=log))
+    codes = [process.wait(300) for process in pair]
+    assert codes == [0, 0], (out / "log0").read_text()[-3000:] + (out / "log1").read_text()[-3000:]
+    return [json.loads((out / f"rank{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.parametrize("config", CPU_CONFIGS)
+def test_two_processes_end_alike_with_different_noise(ranks: list[dict[str, Any]], config: str) -> None:
+    one, two = (rank[config] for rank in ranks)
+    assert one["steps"] == two["steps"] == 2
+    assert one["weights"] == two["weights"]
+    assert one["buffers"] == two["buffers"], "BatchNorm statistics part under DDP unless evaluation shares them"
+    assert len({*one["noise"], *two["noise"]}) == 4, "ranks or steps share their noise"
+    assert one["values"] == two["values"] and one["values"]
