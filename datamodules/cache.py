@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from datamodules.bad_files import BadFile, DroppedFile, listed
-from datamodules.content import Content, Source, fingerprint, hash_files, identify
+from datamodules.content import Content, Source, fingerprint, identify, remembered
 from datamodules.errors import BenchError
 from datamodules.files import Lease, cannot_write, describe, free_bytes, readable_size, sync_folder, write_whole
 from datamodules.store import ATTRIBUTE, FRAMES, INDEX, MANIFEST, Cache
@@ -64,14 +64,21 @@ def open_cache(dataset: str, sources: Sequence[Source], reader: Reader) -> Cache
     Raises:
         BenchError: no file can be used, the disk is too small or fails, or the cache found is damaged.
     """
-    root = cache_root()
-    content = identify(sources, root / "known")
-    described = {"content": content.digest, "policy": dict(reader.policy), "schema": SCHEMA}
-    key = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16).hexdigest()
-    folder = root / f"{dataset}-{key[:12]}"
+    memory = cache_root() / "known"
+    content = remembered(sources, memory)
+    if content is None or not _place(dataset, content, reader)[0].exists():
+        content = identify(sources, memory)
+    folder, key = _place(dataset, content, reader)
     if not folder.exists():
         _build_once(folder, key, sources, content, reader)
     return Cache(folder, key)
+
+
+def _place(dataset: str, content: Content, reader: Reader) -> tuple[Path, str]:
+    """The cache's folder and its whole key."""
+    described = {"content": content.digest, "policy": dict(reader.policy), "schema": SCHEMA}
+    key = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return cache_root() / f"{dataset}-{key[:12]}", key
 
 
 def _build_once(folder: Path, key: str, sources: Sequence[Source], content: Content, reader: Reader) -> None:
@@ -114,7 +121,6 @@ def _build(folder: Path, key: str, sources: Sequence[Source], content: Content, 
             index = _decode(good, reader, out, skipped, dropped)
             out.flush()
             os.fsync(out.fileno())
-        hashes = content.hashes or hash_files(sources, folder.parent / "known" / before).hashes
         if fingerprint(sources) != before:
             raise BenchError(f"files of {folder.name} changed while they were read; start again when they are complete")
         raw = _packed(index)
@@ -127,7 +133,7 @@ def _build(folder: Path, key: str, sources: Sequence[Source], content: Content, 
             "index": hashlib.blake2b(raw, digest_size=16).hexdigest(),
             "sources": [
                 {"name": source.name, "bytes": _size(source.path), "blake2b": digest}
-                for source, digest in zip(sources, hashes, strict=True)
+                for source, digest in zip(sources, content.hashes, strict=True)
             ],
             "skipped": skipped,
             "dropped": dropped,

@@ -57,21 +57,21 @@ def fingerprint(sources: Sequence[Source]) -> str:
     return digest.hexdigest()
 
 
+def remembered(sources: Sequence[Source], memory: Path) -> Content | None:
+    """The content of `sources` without reading them, if no file was touched since `identify` did."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return Content(str(json.loads((memory / fingerprint(sources)).read_text())["content"]))
+    return None
+
+
 def identify(sources: Sequence[Source], memory: Path) -> Content:
-    """The content of `sources`, from `memory` if no file was touched since it was last hashed.
+    """Reads every file; remembers the digest, unless a file could not be read: that may pass.
 
     Args:
         memory: folder that maps fingerprints to digests, one small file each. Where it cannot be written, files are
             hashed at each start.
     """
     known = memory / fingerprint(sources)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return Content(str(json.loads(known.read_text())["content"]))
-    return hash_files(sources, known)
-
-
-def hash_files(sources: Sequence[Source], known: Path) -> Content:
-    """Reads every file; remembers the digest in `known`, unless a file could not be read: that may pass."""
     digest, hashes = hashlib.blake2b(digest_size=16), []
     for source in sources:
         hashes.append(_hash(source.path))

@@ -3,20 +3,20 @@
 import csv
 import io
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from experiments.board import Board, Column, Group, Row
 from experiments.recorded import Score
 from experiments.runs import Run
 from experiments.wording import MISSING
-from metrics.protocol import Protocol
 
 
 def as_csv(board: Board) -> str:
     """One line for every number of every run in the tables; a number that was not measured has a line saying so."""
+    names = list(dict.fromkeys(name for group in board.groups for name in group.protocol))
     lines = [
-        {**_protocol(group), **_about(row, run, score), **_number(row, run, column)}
+        {**_protocol(group, names), **_about(row, run, score), **_number(row, run, column)}
         for group in board.groups
         for row in [*group.rows, *group.references]
         for run, score in row.runs
@@ -31,9 +31,8 @@ def as_csv(board: Board) -> str:
     return out.getvalue()
 
 
-def _protocol(group: Group) -> dict[str, Any]:
-    named = {f"protocol_{field.name}": group.protocol.get(field.name) for field in fields(Protocol)}
-    return {"protocol": group.hash, **named}
+def _protocol(group: Group, names: list[str]) -> dict[str, Any]:
+    return {"protocol": group.hash, **{f"protocol_{name}": group.protocol.get(name) for name in names}}
 
 
 def _about(row: Row, run: Run, score: Score) -> dict[str, Any]:

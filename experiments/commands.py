@@ -189,7 +189,7 @@ class Commands:
         return "raw" if shadow_of(self.trainer) is None else "ema"
 
     def _about(self) -> dict[str, Any]:
-        dump = self.config_dump
+        dump, trained = self.config_dump, read_json(self.folder / "environment.json")
         return {
             "name": self.cfg.name,
             "identity": self.identity,
@@ -197,7 +197,7 @@ class Commands:
             "class_path": dump["model"]["class_path"],
             "data": self.datamodule.name,
             "seed": dump["seed_everything"],
-            "code_version": code_version()[0],
+            "code_version": trained.get("code_version", "unknown"),
             "scale": self.cfg.scale,
             "tags": list(self.cfg.wandb.tags),
             "reference": not type(self.model).trains,

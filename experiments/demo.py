@@ -9,7 +9,7 @@ from pathlib import Path
 from datamodules.jsonfile import read_json
 from experiments import leaderboard
 from experiments.report import page
-from experiments.zoo.build import OFF, PROTOCOL, SMALL, entries
+from experiments.zoo.build import CLIPS, OFF, PROTOCOL, SMALL, entries
 
 STEPS, SHORT_STEPS = 250, 12
 REFERENCES = ("copy_clip", "noise")
@@ -47,7 +47,7 @@ def train(out: Path, steps: int) -> None:
     _say(f"Training MoCoGAN from scratch on moving shapes, {steps} steps")
     recipe = ["--config", "method/mocogan_cpu", "--config", "trainer/cpu", "--name", "mocogan_demo", "--scale", "cpu"]
     recipe += ["--trainer.max_steps", str(steps), "--trainer.enable_model_summary", "false", "--runs", str(out), *OFF]
-    run("fit", [*recipe, "--samples.every", str(steps)])
+    run("fit", [*recipe, "--samples.every", str(steps), "--samples.n", str(CLIPS)])
     run("test", [*recipe, *PROTOCOL, *SMALL])
 
 
@@ -81,4 +81,4 @@ def reference(name: str, out: Path) -> None:
     recipe += ["--runs", str(out), *OFF]
     run("fit", recipe)
     run("test", [*recipe, *PROTOCOL, *SMALL])
-    run("sample", [*recipe, "--n", "6"])
+    run("sample", [*recipe, "--n", str(CLIPS)])

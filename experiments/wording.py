@@ -43,8 +43,8 @@ def conditions(protocol: Mapping[str, Any]) -> str:
     parts = [
         f"split digest {get('split_digest')[:12]}",
         f"resize {get('resize')}",
-        f"{get('channels')} channel{'' if protocol.get('channels') == 1 else 's'}",
-        f"{context} context frame{'' if context == 1 else 's'}, {scored}" if context else "no context frames",
+        plural(protocol.get("channels", "?"), "channel"),
+        f"{plural(context, 'context frame')}, {scored}" if context else "no context frames",
     ]
     return "; ".join([*parts, *(f"{key} {value}" for key, value in protocol.items() if key not in WORDED)])
 
@@ -87,7 +87,7 @@ def printable(text: str) -> str:
     return " ".join("".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text).split())
 
 
-def plural(count: int, noun: str) -> str:
+def plural(count: Any, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 

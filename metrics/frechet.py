@@ -43,10 +43,10 @@ def fit(features: Tensor, ddof: int = 1) -> Gaussian:
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """|mean_a - mean_b|^2 + Tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Unterthiner et al. 2018, equation 1.
+    """|mean_a - mean_b|^2 + Tr(S_a + S_b - 2 (S_a S_b)^(1/2)): FID (Heusel et al. 2017), FVD (Unterthiner et al. 2018).
 
-    Tr (S_a S_b)^(1/2) is the nuclear norm of factor_a.T @ factor_b. Unlike the root of the product S_a S_b this keeps
-    12 digits for singular covariances too, and is never negative beyond rounding.
+    Tr (S_a S_b)^(1/2) is the nuclear norm of factor_a.T @ factor_b. Unlike the root of the product S_a S_b it keeps
+    about 12 digits, of fewer features than dimensions too, and is never negative beyond rounding.
 
     >>> identity = torch.eye(2, dtype=torch.float64)
     >>> round(frechet_distance(from_moments(torch.zeros(2), identity), from_moments(torch.ones(2), 4 * identity)), 12)

@@ -58,7 +58,7 @@ def text(root: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 
 def board(root: Path, **options: str) -> Board:
-    return build(read_runs([root], NOW), **options)  # type: ignore[arg-type]
+    return build(read_runs([root], NOW), **options)
 
 
 def test_golden(tmp_path: Path) -> None:
@@ -106,16 +106,17 @@ def test_seeds_with_holes(tmp_path: Path) -> None:
         entry = number(QUICK, "acd", value, 0.5, note="" if value else "no shape found")
         write_run(tmp_path, "mocogan", score(QUICK, entry), seed=seed)
     (group,) = board(tmp_path).groups
-    entry = group.rows[0].entries[group.columns[0]]
-    assert (entry.value, entry.n) == (2.5, 2)
-    assert entry.notes == ("no shape found", "2 of 3 seeds have this number")
+    shown = group.rows[0].entries[group.columns[0]]
+    assert (shown.value, shown.n) == (2.5, 2)
+    assert shown.notes == ("no shape found", "2 of 3 seeds have this number")
 
 
 @pytest.mark.parametrize("differs", ["method", "step", "weights", "seed twice"])
 def test_what_is_not_a_seed_is_not_aggregated(tmp_path: Path, differs: str) -> None:
     write_run(tmp_path, "mocogan", score(QUICK, number(QUICK, "acd", 1.0)))
     entry = score(QUICK, number(QUICK, "acd", 2.0))
-    entry |= {"step": {"step": 900}, "weights": {"weights": "ema"}}.get(differs, {})
+    over: dict[str, dict[str, object]] = {"step": {"step": 900}, "weights": {"weights": "ema"}}
+    entry |= over.get(differs, {})
     root = tmp_path / "zoo" if differs == "seed twice" else tmp_path
     write_run(root, "mocogan", entry, seed=0 if root != tmp_path else 1, lr=3e-4 if differs == "method" else 1e-4)
     roots = [tmp_path, root] if root != tmp_path else [tmp_path]

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.errors import BenchError
@@ -37,6 +38,18 @@ def test_shapes(level: str, shape: tuple[int, ...], channels: int) -> None:
     features = RandomFeatures(level, num_features=20)(noise_clips(0, 2, channels, 5, 11, 9))  # type: ignore[arg-type]
     assert features.shape == shape and features.dtype == torch.float32
     assert features.isfinite().all() and float(features.std()) > 0
+
+
+def test_features_equal_their_formula_in_float64() -> None:
+    clips = noise_clips(0, 2, 3, 5, 12, 10)
+    clip, frame = RandomFeatures("clip", num_features=6), RandomFeatures("frame", num_features=6)
+    x = y = clips.double() / 127.5 - 1
+    for layer in range(3):
+        x = F.conv3d(x, clip.get_buffer(f"weight{layer}").double(), stride=2, padding=1).clamp_min(0)
+        of_frame = frame.get_buffer(f"weight{layer}")[:, :, 0].double()
+        y = torch.stack([F.conv2d(f, of_frame, stride=2, padding=1).clamp_min(0) for f in y.unbind(2)], dim=2)
+    torch.testing.assert_close(clip(clips).double(), x.mean((2, 3, 4)), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(frame(clips).double(), y.mean((3, 4)).transpose(1, 2), rtol=1e-5, atol=1e-6)
 
 
 def test_grey_equals_its_rgb() -> None:

@@ -83,11 +83,13 @@ def test_counts_of_real_and_generated_clips_may_differ() -> None:
 
 def test_clips_are_told_by_number_where_the_batch_is_out_of_order() -> None:
     fake, real = noise_clips(0, 3, 3, 4, 16, 16), noise_clips(1, 5, 3, 4, 16, 16)
-    one, other = ready(n_real=5, n_fake=3), ready(n_real=5, n_fake=3)
+    one, cut, whole = (ready(n_real=5, n_fake=3) for _ in range(3))
     one.update(fake, real, numbered(0, 1, 2, 3, 4))
     order = [4, 1, 3, 0, 2]
-    other.update(fake[[1, 0, 2]], real[order], numbered(*order))
-    assert one.results() == other.results()
+    cut.update(fake[[1, 0, 2]], real[order], numbered(*order))
+    beyond = noise_clips(2, 2, 3, 4, 16, 16)
+    whole.update(torch.cat([fake, beyond])[order], real[order], numbered(*order))
+    assert one.results() == cut.results() == whole.results()
 
 
 def test_counts_that_fit_no_reading_are_refused() -> None:

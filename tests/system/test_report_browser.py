@@ -78,9 +78,13 @@ class Visit:
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(f"dialog {dialog.message}") or dialog.dismiss())
+        self.page.on("dialog", self._dialog)
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(report.as_uri())
+
+    def _dialog(self, dialog: Any) -> None:
+        self.said.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def until(self, expression: str) -> None:
         """Waits, polling from here: Playwright's own waiting evaluates strings, which the page's policy forbids."""
