@@ -11,6 +11,8 @@ from pathlib import Path
 from datamodules.errors import BenchError
 from datamodules.files import write_whole
 
+UNREADABLE = (-1, "unreadable")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -33,11 +35,13 @@ class Content:
 
     Attributes:
         digest: of every file's bytes, name and attributes.
-        hashes: of each file's bytes, in order; empty where `digest` was remembered and no file was read.
+        fingerprint: of the files before they were read; see `fingerprint`.
+        files: size in bytes and digest of each file, in order; empty where `digest` was remembered.
     """
 
     digest: str
-    hashes: Sequence[str] = ()
+    fingerprint: str
+    files: Sequence[tuple[int, str]] = ()
 
 
 def fingerprint(sources: Sequence[Source]) -> str:
@@ -59,8 +63,9 @@ def fingerprint(sources: Sequence[Source]) -> str:
 
 def remembered(sources: Sequence[Source], memory: Path) -> Content | None:
     """The content of `sources` without reading them, if no file was touched since `identify` did."""
+    now = fingerprint(sources)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return Content(str(json.loads((memory / fingerprint(sources)).read_text())["content"]))
+        return Content(str(json.loads((memory / now).read_text())["content"]), now)
     return None
 
 
@@ -71,22 +76,24 @@ def identify(sources: Sequence[Source], memory: Path) -> Content:
         memory: folder that maps fingerprints to digests, one small file each. Where it cannot be written, files are
             hashed at each start.
     """
-    known = memory / fingerprint(sources)
-    digest, hashes = hashlib.blake2b(digest_size=16), []
+    before = fingerprint(sources)
+    digest, files = hashlib.blake2b(digest_size=16), []
     for source in sources:
-        hashes.append(_hash(source.path))
-        digest.update(json.dumps([source.name, dict(source.attributes), hashes[-1]], sort_keys=True).encode())
-    content = Content(digest.hexdigest(), hashes)
-    if "unreadable" not in hashes:
+        files.append(_hash(source.path))
+        digest.update(json.dumps([source.name, dict(source.attributes), files[-1]], sort_keys=True).encode())
+    content = Content(digest.hexdigest(), before, files)
+    if UNREADABLE not in files:
         with contextlib.suppress(OSError, BenchError):
-            known.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(known, json.dumps({"content": content.digest, "files": len(sources)}))
+            memory.mkdir(parents=True, exist_ok=True)
+            write_whole(memory / before, json.dumps({"content": content.digest, "files": len(sources)}))
     return content
 
 
-def _hash(path: Path) -> str:
+def _hash(path: Path) -> tuple[int, str]:
+    """Size and digest of a file."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            return file.tell(), digest
     except OSError:
-        return "unreadable"  # the reader says why, when the cache is built
+        return UNREADABLE  # the reader says why, when the cache is built

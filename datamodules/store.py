@@ -21,8 +21,8 @@ class CachedStore:
     Pickled without the map: a loader worker opens the file anew.
 
     Args:
-        path: the frames, uint8 N H W C without a header.
-        shape: N, H, W, C.
+        path: the frames, uint8 N C H W without a header. Planar, so that one copy gives clips as they travel.
+        shape: N, C, H, W.
         offsets: first frame of each video.
         lengths: frames of each video.
     """
@@ -42,16 +42,23 @@ class CachedStore:
         self._map: np.ndarray | None = None
 
     def gather(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """uint8 B T H W C: `frames` (B T) of `videos` (B), copied in one indexing operation."""
+        """uint8 B T H W C: `frames` (B T) of `videos` (B), copied in one indexing operation.
+
+        In memory they lie as B C T H W, so `ClipData.batch` need not copy them again.
+        """
         lengths = self.lengths[videos][:, None]
         if ((frames < 0) | (frames >= lengths)).any():  # the next video's frames would be read
             raise IndexError(
                 f"{self.path}: frame numbers {frames.min()}..{frames.max()} of videos of {lengths.ravel()}"
             )
         if self._map is None:
+            count, channels, height, width = self.shape
+            planes = (count * channels, height, width)
             # A plain array over the map: np.memmap's own indexing costs more than the copy.
-            self._map = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r", shape=self.shape))
-        return self._map[self.offsets[videos][:, None] + frames]
+            self._map = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r", shape=planes))
+        first = (self.offsets[videos][:, None] + frames) * self.shape[1]
+        clips = self._map[first[:, None, :] + np.arange(self.shape[1])[:, None]]  # B C T H W
+        return clips.transpose(0, 2, 3, 4, 1)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_map": None}

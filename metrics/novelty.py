@@ -101,6 +101,7 @@ class NearestTrainingClip(ThumbnailMetric):
         self.train_rows: Tensor
         self.register_buffer("train_rows", torch.empty(0), persistent=False)
         self._prepared_for = ("", "")  # protocol and training split
+        self._searched = ""
 
     @property
     def fingerprint(self) -> str:
@@ -114,7 +115,8 @@ class NearestTrainingClip(ThumbnailMetric):
         if conditions == self._prepared_for:
             return
         assert protocol.frames is not None and protocol.stride is not None  # resolved
-        count = min(self.max_train, self.windows * len(data.store("train").lengths))
+        videos = len(data.store("train").lengths)
+        count = min(self.max_train, self.windows * videos)
         if not count:
             raise BenchError(f"{self.name}: the training split of {data.name} holds no video")
         parts = []
@@ -123,6 +125,7 @@ class NearestTrainingClip(ThumbnailMetric):
             batch = data.eval_batch("train", numbers, protocol.frames, protocol.stride, protocol.seed)
             parts.append(thumbnails(protocol.scored(batch["video"]), self.grid, self.frames))
         self.train_rows = torch.cat(parts).to(self.device)
+        self._searched = f"searched {count} clips of {min(count, videos)} of {videos} training videos"
         self._prepared_for = conditions
 
     def describe(self, clips: Tensor) -> Tensor:
@@ -138,7 +141,7 @@ class NearestTrainingClip(ThumbnailMetric):
         if not fake.clips:
             return MetricResult(None, None, real.clips, 0, self.fingerprint, "no generated clips were seen")
         value, error = mean_and_error(fake.values[:, 0])
-        note = _of_real(mean_and_error(real.values[:, 0])) if real.clips else ""
+        note = self._searched + (f"; {_of_real(mean_and_error(real.values[:, 0]))}" if real.clips else "")
         return MetricResult(value, error, real.clips, fake.clips, self.fingerprint, note)
 
 

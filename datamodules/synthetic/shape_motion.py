@@ -63,19 +63,18 @@ class ShapeMotionStore:
         return np.floor(terms.sum(-1)).astype(np.int64)
 
     def gather(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """uint8 B T H W 3."""
+        """uint8 B T H W 3, in memory B 3 T H W."""
         size, (clips, steps) = self.size, frames.shape
         corner = self.positions(videos, frames)
-        origin = np.arange(clips * steps).reshape(clips, steps) * size + corner[..., 0]
-        origin = origin * size + corner[..., 1]  # of the corner's pixel in the flat canvas
-        canvas = np.zeros((clips * steps * size * size, 3), dtype=np.uint8)
+        origin = (np.arange(steps) * size + corner[..., 0]) * size + corner[..., 1]  # B T, in a plane of T H W
+        planes = np.zeros((clips, 3, steps * size * size), dtype=np.uint8)
         sides, shapes = self.sides[videos], self.attributes["shape"][videos]
         for side, shape in {*zip(sides.tolist(), shapes.tolist(), strict=True)}:  # at most 8 kinds
             chosen = np.flatnonzero((sides == side) & (shapes == shape))
             y, x = np.nonzero(_stamp(side, disc=shape == 0))
-            pixels = origin[chosen][..., None] + y * size + x  # n T K
-            canvas[pixels] = self.colours[videos[chosen]][:, None, None]
-        return canvas.reshape(clips, steps, size, size, 3)
+            pixels = (origin[chosen][..., None] + y * size + x).reshape(len(chosen), 1, -1)
+            planes[chosen[:, None, None], np.arange(3)[:, None], pixels] = self.colours[videos[chosen]][..., None]
+        return planes.reshape(clips, 3, steps, size, size).transpose(0, 2, 3, 4, 1)
 
     def _digest(self, split: str, seed: int) -> str:
         length = int(self.lengths[0])

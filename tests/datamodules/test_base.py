@@ -20,7 +20,7 @@ TWO = {"clips": StreamSpec(), "frames": StreamSpec(batch=6, frames=1)}
 
 
 class CountingStore:
-    """Frame f of video v is v in the first channel and f in the second."""
+    """Frames of 2x3 pixels: the video's number, the frame's, and in the third channel the column's."""
 
     def __init__(self, lengths: np.ndarray) -> None:
         self.lengths = lengths
@@ -29,7 +29,8 @@ class CountingStore:
         self.digest = "counting"
 
     def gather(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        clips = np.zeros((*frames.shape, 2, 2, 3), dtype=np.uint8)
+        clips = np.zeros((*frames.shape, 2, 3, 3), dtype=np.uint8)
+        clips[..., 2] = np.arange(3)
         clips[..., 0], clips[..., 1] = videos[:, None, None, None], frames[..., None, None]
         return clips
 
@@ -38,7 +39,7 @@ class Counting(ClipData):
     name = "counting"
 
     def __init__(self, lengths: np.ndarray = LENGTHS, **arguments: Any) -> None:
-        super().__init__(**{"size": 2, "frames": 4, "stride": 2, "batch_size": 8, **arguments})
+        super().__init__(**{"size": (2, 3), "frames": 4, "stride": 2, "batch_size": 8, **arguments})
         self.lengths = lengths
         self.opened: list[str] = []
 
@@ -100,9 +101,10 @@ def test_batches_hold_what_was_gathered() -> None:
     data = Counting(context=2)
     frames = np.array([[0, 2, 4], [8, 7, 6]])
     batch = data.batch("val", np.array([1, 3]), frames, np.array([7, 9]))
-    assert batch["video"].shape == (2, 3, 3, 2, 2) and batch["video"].is_contiguous()
+    assert batch["video"].shape == (2, 3, 3, 2, 3) and batch["video"].is_contiguous()
     assert batch["video"][:, 0, :, 0, 0].tolist() == [[1, 1, 1], [3, 3, 3]]
     assert batch["video"][:, 1, :, 1, 1].tolist() == frames.tolist()
+    assert (batch["video"][:, 2] == torch.arange(3)).all()
     assert torch.equal(batch["context"], batch["video"][:, :, :2])
     assert batch["index"].tolist() == [7, 9] and batch["index"].dtype == torch.int64
     assert batch["attributes"]["category"].tolist() == [1, 1]
@@ -151,14 +153,14 @@ def test_single_frames_are_drawn_uniformly_over_all_frames() -> None:
     seen: Counter[tuple[int, int]] = Counter()
     for step in range(50):  # 300 frames: ten passes over 30
         video = train[step]["frames"]["video"]
-        assert video.shape == (6, 3, 1, 2, 2)
+        assert video.shape == (6, 3, 1, 2, 3)
         seen.update(zip(video[:, 0, 0, 0, 0].tolist(), video[:, 1, 0, 0, 0].tolist(), strict=True))
     assert seen == {(v, f): 10 for v, length in enumerate(LENGTHS.tolist()) for f in range(length)}
 
 
 def test_a_lone_clips_stream_is_flat() -> None:
     batch = steps(streams={"clips": StreamSpec(frames=3)})[2]
-    assert batch["video"].shape == (8, 3, 3, 2, 2) and batch["step"] == 2
+    assert batch["video"].shape == (8, 3, 3, 2, 3) and batch["step"] == 2
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -204,7 +206,7 @@ def test_evaluation_clips_are_keyed_by_their_number() -> None:
     assert rows(data.eval_batch("val", [6, 1], 4, 2, seed=5)) == [eight[6], eight[1]]
     assert rows(data.eval_batch("val", np.array([6]), 4, 2, seed=5)) == eight[6:7]  # type: ignore[arg-type]
     assert rows(data.eval_batch("val", range(8), 4, 2, seed=6)) != eight
-    assert data.eval_batch("val", [], 4, 2, seed=5)["video"].shape == (0, 3, 4, 2, 2)
+    assert data.eval_batch("val", [], 4, 2, seed=5)["video"].shape == (0, 3, 4, 2, 3)
 
 
 def test_evaluation_shows_every_video_once_before_any_twice_and_mixes_them() -> None:
@@ -218,7 +220,7 @@ def test_evaluation_shows_every_video_once_before_any_twice_and_mixes_them() -> 
 def test_frames_come_out_in_the_range_of_floats() -> None:
     data = Counting()
     out = data.on_after_batch_transfer(data.eval_batch("val", range(2), 4, 2, 0), 0)
-    assert out["video"].dtype == torch.float32 and out["video"][:, 2].max() == -1
+    assert out["video"].dtype == torch.float32 and out["video"][:, 2, :, :, 0].max() == -1
 
 
 class Recorder(L.LightningModule):

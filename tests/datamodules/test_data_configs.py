@@ -14,7 +14,7 @@ def build(*arguments: str) -> ClipData:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
     parser.add_subclass_arguments(ClipData, "data")
-    return parser.instantiate_classes(parser.parse_args(list(arguments))).data
+    return parser.instantiate(parser.parse_args(list(arguments))).data
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class Measured(NamedTuple):
     category: np.ndarray
     colour: np.ndarray  # V 3
     side: np.ndarray
-    pixels: np.ndarray
+    shape: np.ndarray  # the shape's pixels in its box, as text
     along: np.ndarray  # V 32, position of the box in the direction of motion
     across: np.ndarray
 
@@ -30,9 +30,11 @@ def measure(videos: np.ndarray, category: np.ndarray) -> Measured:
     top, left = rows.argmax(2), columns.argmax(2)
     side = rows.sum(2)
     assert (side == columns.sum(2)).all() and (side == side[:, :1]).all()
+    boxes = zip(lit[:, 9], top[:, 9], left[:, 9], side[:, 9], strict=True)
+    shapes = [str(frame[y : y + s, x : x + s].astype(int)) for frame, y, x, s in boxes]
     upwards = (category == 0)[:, None]
     along, across = np.where(upwards, top, left), np.where(upwards, left, top)
-    return Measured(category, videos[:, 0].max((1, 2)), side[:, 0], lit.sum((2, 3))[:, 0], along, across)
+    return Measured(category, videos[:, 0].max((1, 2)), side[:, 0], np.array(shapes), along, across)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +63,9 @@ def made(measured: dict[str, Measured]) -> Measured:
 
 
 def test_shapes_have_the_same_pixels(real: Measured, made: Measured) -> None:
-    kinds = [set(zip(m.side.tolist(), m.pixels.tolist(), strict=True)) for m in (real, made)]
-    assert kinds[0] == kinds[1] and len(kinds[0]) == 8
-    table = np.array([[np.sum((m.side == s) & (m.pixels == p)) for s, p in sorted(kinds[0])] for m in (real, made)])
+    kinds = [set(m.shape.tolist()) for m in (real, made)]
+    assert kinds[0] == kinds[1] and len(kinds[0]) == 8  # discs and squares of four sides, pixel by pixel
+    table = np.array([[np.sum(m.shape == kind) for kind in sorted(kinds[0])] for m in (real, made)])
     assert stats.chi2_contingency(table).pvalue > 1e-3
 
 

@@ -210,7 +210,7 @@ def process(tmp_path: Path, body: str, command: str = "fit", **environment: str)
 
 
 def end(run: SimpleNamespace) -> tuple[int, str, str]:
-    out, err = run.child.communicate(timeout=30)
+    out, err = run.child.communicate(timeout=300)
     return run.child.returncode, out, err
 
 
@@ -334,7 +334,7 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     child.stdout.close()
     child.stdin.write("\n")
     child.stdin.close()
-    assert child.wait(timeout=30) == 141
+    assert child.wait(timeout=300) == 141
     assert child.stderr.read() == ""
     child.stderr.close()
 

@@ -160,18 +160,14 @@ def test_a_checkpoint_that_does_not_fit_its_config(run: Path, tmp_path: Path) ->
     (folder / "checkpoints" / "last.ckpt").write_bytes((run / "checkpoints" / "last.ckpt").read_bytes())
     text = (run / "config.yaml").read_text()
     (folder / "config.yaml").write_text(text.replace("z: 8", "z: 5"))
-    with pytest.raises(
-        BenchError, match=r"does not fit .*yaml: net\.0\.weight is \(16, 8\), expected \(16, 5\)"
-    ):
+    with pytest.raises(BenchError, match=r"does not fit .*yaml: net\.0\.weight is \(16, 8\), expected \(16, 5\)"):
         export(folder, tmp_path / "toy.safetensors")
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     state = checkpoint["state_dict"]
     checkpoint["state_dict"] = {k.replace("generator.net.0.", "generator.encoder."): v for k, v in state.items()}
     torch.save(checkpoint, folder / "checkpoints" / "last.ckpt")
     (folder / "config.yaml").write_text(text)
-    with pytest.raises(
-        BenchError, match=r"net\.0\.weight is missing; .*; encoder\.weight is unknown"
-    ):
+    with pytest.raises(BenchError, match=r"net\.0\.weight is missing; .*; encoder\.weight is unknown"):
         export(folder, tmp_path / "toy.safetensors")
     checkpoint["state_dict"] = state
     state["generator.net.3.bias"][5] = float("nan")

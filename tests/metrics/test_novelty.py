@@ -96,7 +96,8 @@ def test_nearest_equals_the_definition_written_out() -> None:
     result = metric.result()
     assert result.value == pytest.approx(np.mean(of["fake"]), rel=1e-5)
     assert result.standard_error == pytest.approx(np.std(of["fake"], ddof=1) / math.sqrt(5), rel=1e-4)
-    expected = f"real clips: {np.mean(of['real']):.4g} +- {np.std(of['real'], ddof=1) / math.sqrt(3):.2g}"
+    searched = "searched 36 clips of 9 of 9 training videos"
+    expected = f"{searched}; real clips: {np.mean(of['real']):.4g} +- {np.std(of['real'], ddof=1) / math.sqrt(3):.2g}"
     assert result.note == expected
     assert (result.n_fake, result.n_real) == (5, 3)
     assert metric.higher_is_better is None
@@ -114,6 +115,10 @@ def test_windows_and_max_train_bound_the_training_clips() -> None:
     again.prepare(data, protocol)
     assert torch.equal(again.train_rows, metric.train_rows)
     assert again.fingerprint == metric.fingerprint
+    some = NearestTrainingClip(max_train=4)
+    some.prepare(data, protocol)
+    some.update(noise_clips(2, 2, 3, 3, 8, 8), None, numbered(0, 1))
+    assert some.result().note == "searched 4 clips of 4 of 6 training videos"
 
 
 def test_training_clips_lose_their_context_too() -> None:
