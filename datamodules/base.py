@@ -62,11 +62,6 @@ def windows(lengths: np.ndarray, frames: int, stride: int, uniform: np.ndarray) 
     return (uniform * starts).astype(np.int64)[:, None] + step[:, None] * np.arange(frames)
 
 
-def window(length: int, frames: int, stride: int, rng: np.random.Generator) -> np.ndarray:
-    """Frame numbers (T) of one clip of a video with `length` frames; see `windows`."""
-    return windows(np.array([length]), frames, stride, rng.random(1))[0]
-
-
 class ClipData(L.LightningDataModule):
     """Base of all data sets.
 

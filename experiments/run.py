@@ -191,13 +191,17 @@ def _ordered(callbacks: list[Any]) -> list[Any]:
     return sorted(callbacks, key=lambda c: 9 if isinstance(c, Checkpoint) else rank.get(type(c), 8))
 
 
-def _quiet() -> None:
-    """Lightning's notes on what is recorded anyway, or meant for others, stay out of the terminal."""
+def _set_voices() -> None:
+    """Our data sets speak; Lightning's notes on what is recorded anyway, or meant for others, do not."""
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="`isinstance.treespec, LeafSpec.` is deprecated")
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    data = logging.getLogger("datamodules")  # building a cache takes a while, and says so
+    if not data.handlers:
+        data.addHandler(logging.StreamHandler())
+    data.setLevel(logging.INFO)
 
 
 def build(command: str, argv: list[str], cli_class: type[SuiteCLI] = SuiteCLI) -> SuiteCLI:
@@ -209,7 +213,7 @@ def build(command: str, argv: list[str], cli_class: type[SuiteCLI] = SuiteCLI) -
         cli_class: a subclass may leave out running.
     """
     expanded = expand(argv)
-    _quiet()
+    _set_voices()
     bound = type(cli_class.__name__, (cli_class,), {"expanded": expanded})
     return bound(
         Method,
