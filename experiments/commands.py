@@ -22,6 +22,7 @@ from experiments.results import write_results
 from lightning_modules.callbacks.ema import sampling_weights, shadow_of
 from lightning_modules.callbacks.evaluate import Evaluate
 from lightning_modules.callbacks.preempt import preempt_of
+from lightning_modules.callbacks.record import RunRecord
 from lightning_modules.callbacks.sample_writer import write_samples
 from lightning_modules.contract import Method
 
@@ -98,8 +99,12 @@ class Commands:
         if last is not None:
             self._check_checkpoint(last)
         self.trainer.fit(ckpt_path=last, weights_only=True, **kwargs)
+        done = self.trainer.global_step >= self.trainer.max_steps
+        if done and read_json(self.folder / "status.json").get("state") != "finished":
+            # Killed after its last checkpoint: Lightning finds nothing to do and calls no hook.
+            next(c for c in self.trainer.callbacks if isinstance(c, RunRecord)).write(self.trainer, "finished")
         stopper = preempt_of(self.trainer)
-        self.preempted = stopper is not None and stopper.stop and self.trainer.global_step < self.trainer.max_steps
+        self.preempted = stopper is not None and stopper.stop and not done
         rank_zero_only(print)(f"{self.folder}: {read_json(self.folder / 'status.json').get('state')}")
 
     def _last(self) -> Path | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from datamodules.base import ClipData
 from datamodules.batch import to_float
 from datamodules.errors import BenchError
-from experiments.media import contact_sheet, write_lossless, write_mp4, write_png
+from datamodules.media import contact_sheet, write_lossless, write_mp4, write_png
 from lightning_modules.callbacks.ema import sampling_weights
 from lightning_modules.callbacks.preempt import preempt_of
 from lightning_modules.contract import ClipNoise, Method

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from experiments.media import write_mp4
+from datamodules.media import write_mp4
 from metrics.protocol import Protocol
 
 QUICK = Protocol(

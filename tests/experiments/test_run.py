@@ -278,6 +278,18 @@ def test_reference_rows_need_no_training(tmp_path: Path, capsys: pytest.CaptureF
     assert json.loads((only(tmp_path) / "status.json").read_text())["reason"] == "nothing to train"
 
 
+def test_run_killed_after_its_last_checkpoint_is_found_finished(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = json.loads((finished / "status.json").read_text())
+    log = (finished / "metrics.csv").read_bytes()
+    (finished / "status.json").write_text(json.dumps(status | {"state": "running"}))
+    assert main([str(a) for a in toy(finished.parent)]) == 0
+    again = json.loads((finished / "status.json").read_text())
+    assert again["state"] == "finished" and again["step"] == again["max_steps"] == 6
+    assert (finished / "metrics.csv").read_bytes() == log
+
+
 def test_run_that_is_held_is_left_alone(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from datamodules.files import Lease
 

@@ -7,9 +7,9 @@ import yaml
 
 from datamodules.errors import BenchError
 from datamodules.jsonfile import read_json
+from datamodules.media import read_video
 from experiments.cli import main
 from experiments.export import load_export, read_metadata
-from experiments.media import read_video
 from experiments.record import HEADER, identity
 from experiments.run import run_folder
 from experiments.zoo.build import OFF, PROTOCOL, SMALL, entries, gather, recipes

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from datamodules.errors import BenchError
-from experiments.media import contact_sheet, read_video
+from datamodules.media import contact_sheet, read_video
 from lightning_modules import preempt
 from lightning_modules.callbacks.ema import GeneratorEMA, sampling_weights
 from lightning_modules.callbacks.preempt import Preempt

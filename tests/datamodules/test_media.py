@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from datamodules.errors import BenchError
-from experiments.media import contact_sheet, read_video, replacing, write_lossless, write_mp4, write_png
+from datamodules.media import contact_sheet, read_video, replacing, write_lossless, write_mp4, write_png
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (128, 64, 32), (250, 200, 10)]
 
