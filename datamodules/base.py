@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import lightning as L
 import numpy as np
@@ -42,6 +42,22 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class TrackStore(Store, Protocol):
+    """A store that knows more of its frames than their pixels."""
+
+    def tracks(self, videos: np.ndarray, frames: np.ndarray, keys: frozenset[str]) -> dict[str, np.ndarray]:
+        """The `keys` of `VideoBatch`, `video` (uint8 B C T H W) among them, as they travel, of the clips asked for.
+
+        Flow runs between the frames asked for, whatever their distance.
+        """
+        ...
+
+
+Source = Literal["none", "first", "random"]
+BETWEEN = frozenset({"flow", "flow_valid", "flow_back", "flow_back_valid"})  # of two frames: a single one has none
+
+
 def windows(lengths: np.ndarray, frames: int, stride: int, uniform: np.ndarray) -> np.ndarray:
     """Frame numbers of clips, MoCoGAN's rule: a random window of `stride`; the first `frames` where it is too short.
 
@@ -77,6 +93,11 @@ class ClipData(L.LightningDataModule):
     name = "data"
     channels = 3
     resize = "none"
+    # Keys of `VideoBatch` that the store's `tracks` gives beside `video`; those that `gives` promises.
+    tracks: frozenset[str] = frozenset()
+    # Whether a batch has a `source` picture (and `source_pose` where there are poses): the clip's first frame, or any
+    # frame of its video.
+    source: Source = "none"
 
     def __init__(
         self,
@@ -129,25 +150,51 @@ class ClipData(L.LightningDataModule):
         """What the protocol records of the split's content."""
         return self.store(split).digest
 
-    def batch(self, split: str, videos: np.ndarray, frames: np.ndarray, index: np.ndarray) -> VideoBatch:
-        """Clips as they travel: uint8, batch first.
+    def batch(
+        self,
+        split: str,
+        videos: np.ndarray,
+        frames: np.ndarray,
+        index: np.ndarray,
+        uniform: np.ndarray | None = None,
+    ) -> VideoBatch:
+        """Clips as they travel: small types, batch first.
 
         Args:
             videos: B, frames: B T, index: B (the number that keys the noise).
+            uniform: B in [0, 1), decides which frame a random `source` is; needed where there is one.
         """
         store = self.store(split)
-        clips = store.gather(videos, frames)  # B T H W C
-        video = torch.from_numpy(np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3)))  # B C T H W
         out: VideoBatch = {
-            "video": video,
             "index": torch.from_numpy(np.asarray(index, dtype=np.int64)),
             "name": [f"{store.names[v]}[{f[0]}:{f[-1] + 1}]" for v, f in zip(videos, frames, strict=True)],
         }
+        out.update(self._read(store, videos, frames, self.tracks))
         if store.attributes:
             out["attributes"] = {k: torch.from_numpy(a[videos].astype(np.int64)) for k, a in store.attributes.items()}
         if self.context:
-            out["context"] = video[:, :, : self.context]
+            out["context"] = out["video"][:, :, : self.context]
+        if self.source != "none":
+            at = frames[:, 0]
+            if self.source == "random":
+                assert uniform is not None
+                at = (uniform * store.lengths[videos]).astype(np.int64)
+            still = self._read(store, videos, at[:, None], self.tracks & {"pose"})
+            out["source"] = still["video"][:, :, 0]  # B C H W
+            if "pose" in still:
+                out["source_pose"] = still["pose"][:, :, 0]  # B P J 3
         return out
+
+    @staticmethod
+    def _read(store: Store, videos: np.ndarray, frames: np.ndarray, tracks: frozenset[str]) -> VideoBatch:
+        if frames.shape[1] == 1:
+            tracks -= BETWEEN
+        if not tracks:
+            clips = store.gather(videos, frames)  # B T H W C
+            return {"video": torch.from_numpy(np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3)))}  # B C T H W
+        assert isinstance(store, TrackStore)
+        arrays = store.tracks(videos, frames, tracks | {"video"})
+        return cast(VideoBatch, {key: torch.from_numpy(np.ascontiguousarray(a)) for key, a in arrays.items()})
 
     def eval_batch(self, split: str, index: range | list[int], frames: int, stride: int, seed: int) -> VideoBatch:
         """Evaluation clips `index`, keyed by (seed, i): the first n clips show n different videos while there are such.
@@ -158,8 +205,9 @@ class ClipData(L.LightningDataModule):
         numbers = np.array(index, dtype=np.int64)
         lengths = self.store(split).lengths
         videos = permutation(len(lengths), seed, f"eval {split}", 0)[numbers % len(lengths)]
-        uniform = np.array([keyed_rng("eval", seed, i).random() for i in index])
-        return self.batch(split, videos, windows(lengths[videos], frames, stride, uniform), numbers)
+        uniform = np.array([keyed_rng("eval", seed, i).random(2) for i in index]).reshape(-1, 2)
+        at = windows(lengths[videos], frames, stride, uniform[:, 0])
+        return self.batch(split, videos, at, numbers, uniform[:, 1])
 
     def train_dataloader(self) -> DataLoader:
         """Endless: item k of the loader is step k, wherever the run starts."""
@@ -229,15 +277,19 @@ class TrainSteps(Dataset[Any]):
             world=self.world,
         )
         item = np.array([d.item for d in drawn], dtype=np.int64)
+        # Every rank draws for the whole global batch and takes its own places.
+        places = [d.position for d in drawn]
         if single:
             videos = np.searchsorted(ends, item, side="right")
             at = (item - (ends[videos] - lengths[videos]))[:, None]
         else:
             videos = item
-            # Every rank draws for the whole global batch and takes its own places.
-            uniform = keyed_rng("window", self.seed, name, step).random(size)[[d.position for d in drawn]]
+            uniform = keyed_rng("window", self.seed, name, step).random(size)[places]
             at = windows(lengths[videos], frames, self.data.stride, uniform)
-        batch = self.data.batch("train", videos, at, item)
+        still = None
+        if self.data.source == "random":
+            still = keyed_rng("source", self.seed, name, step).random(size)[places]
+        batch = self.data.batch("train", videos, at, item, still)
         batch["step"] = step
         return batch
 

@@ -48,6 +48,29 @@ class Counting(ClipData):
         return CountingStore(self.lengths)
 
 
+class TrackedStore(CountingStore):
+    """Key-points and labels hold (video, frame), flow the distance of the two frames."""
+
+    def tracks(self, videos: np.ndarray, frames: np.ndarray, keys: frozenset[str]) -> dict[str, np.ndarray]:
+        at = np.stack(np.broadcast_arrays(videos[:, None], frames, 1), -1).astype(np.float32)  # B T 3
+        out = {
+            "video": self.gather(videos, frames).transpose(0, 4, 1, 2, 3),
+            "pose": at[:, None, :, None],  # B P T J 3
+            "labels": np.broadcast_to(frames[..., None, None], (*frames.shape, 2, 3)).astype(np.uint8),
+        }
+        if "flow" in keys:
+            steps = np.diff(frames)[:, None, :, None, None]
+            out["flow"] = np.broadcast_to(steps * 32, (len(frames), 2, frames.shape[1] - 1, 2, 3)).astype(np.int16)
+        return {key: out[key] for key in keys}
+
+
+class Tracked(Counting):
+    tracks = frozenset({"pose", "labels", "flow"})
+
+    def open_store(self, split: str) -> Store:
+        return TrackedStore(self.lengths)
+
+
 def steps(data: ClipData | None = None, rank: int = 0, world: int = 1, seed: int = 0, streams: Any = TWO) -> TrainSteps:
     return TrainSteps(data or Counting(), streams, seed, rank, world)
 
@@ -264,3 +287,49 @@ def test_lightning_resumes_at_the_step_of_the_checkpoint(tmp_path: Path) -> None
     resumed = fit(7, tmp_path / "4.ckpt")
     assert [step for step, _ in unbroken.read] == list(range(7))
     assert resumed.read == unbroken.read[4:]
+
+
+def test_tracks_are_of_the_clips_own_frames() -> None:
+    batch = steps(Tracked())[3]["clips"]
+    assert {"pose", "labels", "flow"} <= batch.keys()
+    at = batch["video"][:, 1, :, 0, 0]  # B T: frame numbers
+    assert torch.equal(batch["pose"][:, 0, :, 0, 1].long(), at.long())
+    assert torch.equal(batch["labels"][:, :, 0, 0], at)
+    assert torch.equal(batch["flow"][:, 0, :, 0, 0], at.long().diff(dim=1) * 32)
+
+
+def test_a_single_frame_has_no_flow() -> None:
+    frames = steps(Tracked())[0]["frames"]
+    assert frames["pose"].shape == (6, 1, 1, 1, 3) and "flow" not in frames
+
+
+def test_the_source_picture_is_of_the_same_video() -> None:
+    data = Tracked()
+    data.source = "first"
+    batch = steps(data)[0]["clips"]
+    assert torch.equal(batch["source"], batch["video"][:, :, 0])
+    assert torch.equal(batch["source_pose"], batch["pose"][:, :, 0])
+    data.source = "random"
+    seen = set()
+    for step in range(60):
+        batch = steps(data)[step]["clips"]
+        video, frame = batch["source"][:, 0, 0, 0], batch["source"][:, 1, 0, 0]
+        assert torch.equal(video, batch["video"][:, 0, 0, 0, 0])
+        assert torch.equal(batch["source_pose"][:, 0, 0, 1].long(), frame.long())
+        seen |= set(zip(video.tolist(), frame.tolist(), strict=True))
+    assert seen == {(v, f) for v, length in enumerate(LENGTHS) for f in range(length)}
+
+
+def test_a_random_source_is_keyed_like_the_clip() -> None:
+    data = Tracked()
+    data.source = "random"
+    whole = steps(data)[5]["clips"]["source"]
+    halves = [steps(data, rank, 2)[5]["clips"]["source"] for rank in (0, 1)]
+    assert torch.equal(whole[0::2], halves[0]) and torch.equal(whole[1::2], halves[1])
+    some = data.eval_batch("val", range(6), 4, 2, 0)["source"]
+    assert torch.equal(some[4:], data.eval_batch("val", [4, 5], 4, 2, 0)["source"])
+    assert not torch.equal(some, data.eval_batch("val", range(6), 4, 2, 1)["source"])
+
+
+def test_no_clips_are_a_batch_too() -> None:
+    assert Tracked().eval_batch("val", [], 4, 2, 0)["pose"].shape[0] == 0

@@ -15,23 +15,35 @@ def test_frames_become_floats_from_minus_one_to_one() -> None:
     assert levels.flatten().tolist() == list(range(256))  # nor written to
 
 
-def test_what_is_no_frame_travels_on_as_it_is() -> None:
+def test_each_kind_is_widened_as_documented() -> None:
     frames = torch.zeros(2, 3, 4, 8, 8, dtype=torch.uint8)
     batch: dict[str, Any] = {
         "video": frames,
         "context": frames[:, :, :2],
         "source": frames[:, :, 0],
-        "labels": torch.ones(2, 4, 8, 8, dtype=torch.int64),
-        "mask": torch.ones(2, 1, 4, 8, 8, dtype=torch.uint8),
+        "condition": frames,
+        "labels": torch.full((2, 4, 8, 8), 200, dtype=torch.uint8),
+        "instances": torch.full((2, 4, 8, 8), 26_001, dtype=torch.int32),
+        "mask": torch.full((2, 1, 4, 8, 8), 51, dtype=torch.uint8),
+        "flow": torch.full((2, 2, 3, 8, 8), -48, dtype=torch.int16),
+        "flow_back": torch.full((2, 2, 3, 8, 8), 0.25),
+        "flow_valid": torch.ones(2, 1, 3, 8, 8, dtype=torch.uint8),
+        "pose": torch.full((2, 1, 4, 18, 3), 0.5),
         "attributes": {"category": torch.tensor([1, 2])},
         "index": torch.tensor([5, 6]),
         "name": ["a", "b"],
         "step": 3,
     }
+    before = {key: value.clone() for key, value in batch.items() if isinstance(value, torch.Tensor)}
     out = to_float(batch)
-    assert all((out[key] == -1).all() for key in ("video", "context", "source"))
-    assert all(out[key] is batch[key] for key in ("labels", "mask", "attributes", "index", "name", "step"))
-    assert batch["video"].dtype == torch.uint8
+    assert all((out[key] == -1).all() for key in ("video", "context", "source", "condition"))
+    assert (out["labels"].dtype, out["instances"].dtype) == (torch.int64, torch.int64)
+    assert (out["labels"] == 200).all() and (out["instances"] == 26_001).all()
+    torch.testing.assert_close(out["mask"], torch.full((2, 1, 4, 8, 8), 0.2))
+    torch.testing.assert_close(out["flow"], torch.full((2, 2, 3, 8, 8), -1.5))
+    assert out["flow_valid"].dtype == torch.float32 and (out["flow_valid"] == 1).all()
+    assert all(out[key] is batch[key] for key in ("flow_back", "pose", "attributes", "index", "name", "step"))
+    assert all(torch.equal(batch[key], value) and batch[key].dtype == value.dtype for key, value in before.items())
 
 
 def test_named_streams_and_floats() -> None:
