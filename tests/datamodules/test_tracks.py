@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+
+from datamodules.batch import to_float
+from datamodules.errors import BenchError
+from datamodules.tracks import in_batch, pack_flow
+
+B, T, H, W = 2, 5, 3, 4
+
+
+def numbered(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape)).reshape(shape)
+
+
+def test_a_batch_has_the_channel_before_time() -> None:
+    pose = numbered(B, T, 2, 18, 3)
+    assert in_batch("pose", pose)[1, 1, 4, 17, 2] == pose[1, 4, 1, 17, 2]
+    condition = numbered(B, T, 3, H, W)
+    assert in_batch("condition", condition)[1, 2, 3, 1, 0] == condition[1, 3, 2, 1, 0]
+    mask = numbered(B, T, H, W)
+    assert in_batch("mask", mask).shape == (B, 1, T, H, W)
+    for key in ("labels", "instances", "face_box"):
+        assert in_batch(key, mask) is mask
+
+
+def test_what_runs_between_frames_stands_at_the_first() -> None:
+    flow, valid = numbered(B, T, 2, H, W), numbered(B, T, H, W)
+    assert in_batch("flow", flow).shape == (B, 2, T - 1, H, W)
+    assert in_batch("flow_back", flow)[1, 1, 3, 0, 0] == flow[1, 3, 1, 0, 0]
+    assert in_batch("flow_valid", valid).shape == (B, 1, T - 1, H, W)
+
+
+def test_flow_comes_back_to_a_64th_of_a_pixel() -> None:
+    flow = np.random.default_rng(0).uniform(-900, 900, (2, 2, 3, 4, 4)).astype(np.float32)
+    back = to_float({"flow": torch.from_numpy(pack_flow(flow))})["flow"].numpy()
+    assert np.abs(back - flow).max() <= 1 / 64
+    assert pack_flow(np.array([2000.0, -2000.0])).tolist() == [32767, -32768]
+    with pytest.raises(BenchError, match="NaN or infinite"):
+        pack_flow(np.array([np.nan]))
