@@ -22,15 +22,21 @@ class VideoFile(Footage):
     Seeking is never used: after a stream copy, or in a file with a wrong index, it lands on frames that cannot be
     decoded. Frames that follow a damaged one are not given, since they are predicted from it.
 
+    Args:
+        path: the file.
+        header_only: no pictures will be asked for: FFmpeg need not decode the first ones, which takes as long as 20
+            frames of H.264.
+
     Raises:
         BadFile: not a readable video, or no video in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, header_only: bool = False) -> None:
         super().__init__()
         self._path = path
+        options = {"skip_frame": "all"} if header_only else {}
         try:
-            self._container: Any = av.open(os.fspath(path))
+            self._container: Any = av.open(os.fspath(path), options=options)
         except (av.FFmpegError, ValueError) as error:
             raise BadFile(_unreadable(path, error)) from error
         try:
