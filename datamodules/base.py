@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.batch import VideoBatch, to_float
 from datamodules.errors import BenchError
 from datamodules.stream import Steps, StreamSpec, draws, keyed_rng, permutation
+from datamodules.tracks import BETWEEN
 
 
 class Store(Protocol):
@@ -55,7 +56,6 @@ class TrackStore(Store, Protocol):
 
 
 Source = Literal["none", "first", "random"]
-BETWEEN = frozenset({"flow", "flow_valid", "flow_back", "flow_back_valid"})  # of two frames: a single one has none
 
 
 def windows(lengths: np.ndarray, frames: int, stride: int, uniform: np.ndarray) -> np.ndarray:

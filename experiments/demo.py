@@ -9,7 +9,7 @@ from pathlib import Path
 from datamodules.jsonfile import read_json
 from experiments import leaderboard
 from experiments.report import page
-from experiments.zoo.build import CLIPS, OFF, PROTOCOL, SMALL, entries
+from experiments.zoo.build import CLIPS, OFF, PROTOCOL, SMALL, entries, scored
 
 STEPS, SHORT_STEPS = 250, 12
 REFERENCES = ("copy_clip", "noise")
@@ -57,7 +57,7 @@ def rescore(folder: Path, out: Path) -> None:
 
     _say(f"Zoo entry {folder.name}: sampling 64 clips and scoring them again")
     before = set(out.glob("*/results.json"))
-    run("test", [str(folder / "weights.safetensors"), *PROTOCOL, *SMALL, "--runs", str(out), *OFF])
+    run("test", [*scored(folder / "weights.safetensors", folder.name), *PROTOCOL, *SMALL, "--runs", str(out)])
     (results,) = set(out.glob("*/results.json")) - before
     shutil.copytree(folder / "samples", results.parent / "samples")
     for part in ("status.json", "metrics.csv"):

@@ -68,10 +68,15 @@ def rebuild(name: str, runs: Path, out: Path) -> int:
     export(run, run / "weights.safetensors", dtype="float16")
     # The stored scores are those of the stored weights: float16 moves them a little.
     for protocol in (PROTOCOL, [*PROTOCOL, *SMALL]):
-        main("test", [str(run / "weights.safetensors"), *protocol, "--runs", str(runs), *OFF])
+        main("test", [*scored(run / "weights.safetensors", name), *protocol, "--runs", str(runs)])
     gather(run, out, name)
     print(line(out))
     return 0
+
+
+def scored(weights: Path, name: str) -> list[str]:
+    """Arguments that score an entry under its name: an export tells its config, not what it is called."""
+    return [str(weights), "--name", f"zoo_{name}", "--scale", "cpu", *OFF]
 
 
 def gather(run: Path, out: Path, name: str) -> None:
