@@ -128,7 +128,7 @@ class MovingDigits(ClipData):
         batch_size: clips per step over all processes.
         context: how many first frames prediction methods are given; 5 in the published setting.
         num_workers: loader processes.
-        rule: `svg` (Denton and Fergus 2018) or `srvp` (Franceschi et al. 2020): different data sets. The numbers that are
+        rule: `svg` (Denton and Fergus 2018) or `srvp` (Franceschi et al. 2020): different data sets. The numbers
             published for both methods were measured by SRVP's rule.
         stochastic: whether a bounce draws a new velocity; false gives deterministic Moving MNIST.
         digits: `drawn` (embedded), `mnist10k` (mnist10k.npz) or `mnist` (the four IDX files).
