@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from datamodules.base import ClipData, Store
-from datamodules.batch import VideoBatch
+from datamodules.base import Store
 from datamodules.errors import BenchError
+from datamodules.from_start import FromStart
 from datamodules.stream import keyed_rng, permutation
 from datamodules.synthetic.bouncing import EVENTS, Rule, paths
 from datamodules.synthetic.digit_pool import DigitPool, Digits, digit_pool
@@ -114,7 +114,7 @@ class MovingDigitsStore:
         return hashlib.blake2b(json.dumps(described).encode() + clips.tobytes(), digest_size=8).hexdigest()
 
 
-class MovingDigits(ClipData):
+class MovingDigits(FromStart):
     """Embedded moving digits: no download, exact attributes `digit0`, `digit1`, ... (classes).
 
     Clips of the evaluation begin with the video and may have any length, as in the published loaders; training clips do
@@ -194,11 +194,3 @@ class MovingDigits(ClipData):
             self.num_digits,
             self.channels,
         )
-
-    def eval_batch(self, split: str, index: range | list[int], frames: int, stride: int, seed: int) -> VideoBatch:
-        """Evaluation clips `index`, each from the first frame of its video; see `ClipData.eval_batch`."""
-        numbers = np.array(index, dtype=np.int64)
-        count = len(self.store(split).lengths)
-        videos = permutation(count, seed, f"eval {split}", 0)[numbers % count]
-        at = np.tile(np.arange(frames) * stride, (len(videos), 1))
-        return self.batch(split, videos, at, numbers)
