@@ -1,4 +1,4 @@
-"""Frames a core-second of moving digits: `python tests/benchmarks/bench_moving_digits.py`."""
+"""Frames a core-second of moving digits: `python -m tests.benchmarks.bench_moving_digits`."""
 
 import time
 from collections.abc import Callable

@@ -24,7 +24,8 @@ def video(seed: int, camera: str = "image_aux1") -> np.ndarray:
 
 
 def features(seed: int) -> dict[str, Values]:
-    rng, out = np.random.default_rng(seed), {}
+    rng = np.random.default_rng(seed)
+    out: dict[str, Values] = {}
     for step in range(30):
         for camera in ("image_main", "image_aux1"):
             out[f"{step}/{camera}/encoded"] = [video(seed, camera)[step].tobytes()]

@@ -9,7 +9,7 @@ import pytest
 from datamodules.bad_files import BadFile
 from datamodules.crc32c import crc32c
 from datamodules.tfrecord import count_records, masked, parse_features, read_records
-from tests.datamodules.tfrecord_files import example, field, frame, slow_crc32c, table_crc32c, varint, write
+from tests.datamodules.tfrecord_files import Values, example, field, frame, slow_crc32c, table_crc32c, varint, write
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -101,7 +101,7 @@ def test_other_files_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_features_of_every_kind(packed: bool) -> None:
-    written = {
+    written: dict[str, Values] = {
         "bytes": [b"one", b"", noise(70_000)],
         "floats": np.array([1.5, -2.25, 3e38, 0], dtype=np.float32),
         "integers": np.array([0, 1, 127, 128, 300, -1, 2**63 - 1, -(2**63)]),
