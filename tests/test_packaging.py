@@ -71,7 +71,8 @@ def distributions(names: set[str]) -> set[str]:
 
 
 def test_what_is_imported_is_required_and_the_reverse(setup: ConfigParser) -> None:
-    required = set(requirements(setup["options"]["install_requires"]))
+    extras = [text for name, text in setup["options.extras_require"].items() if name != "test"]
+    required = set(requirements("\n".join([setup["options"]["install_requires"], *extras])))
     used = distributions(imported(sources(*PACKAGES)))
     assert used - required == set()
     assert required - used - UNSEEN == set()

@@ -4,6 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +14,7 @@ from skimage.data import astronaut
 from datamodules.cache import open_cache
 from datamodules.content import Source
 from datamodules.errors import BenchError
-from datamodules.flow import Flow, consistent, estimate, opencv, pack, policy, unpack
+from datamodules.flow import Flow, consistent, estimate, pack, policy, unpack
 from datamodules.flow_reader import FlowReader, from_planes, planes
 from datamodules.strip_reader import StripReader
 from tests.datamodules.strip_files import save_strip
@@ -132,7 +133,6 @@ def test_small_frames_are_estimated_enlarged() -> None:
 
 def test_grey_clips_have_flow_and_the_number_of_threads_does_not_matter() -> None:
     frames, exact = pair("rotation", 64)
-    cv2 = opencv()
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])[..., None]
     threads = cv2.getNumThreads()
     try:
@@ -259,7 +259,7 @@ def test_flow_is_cached_beside_the_frames(tmp_path: Path) -> None:
         assert np.abs(flow.backward - expected.backward).max() <= 1 / 64
         np.testing.assert_array_equal(flow.valid, expected.valid)
         np.testing.assert_array_equal(flow.valid_back, expected.valid_back)
-    assert policy()["opencv"] == opencv().__version__
+    assert policy()["opencv"] == cv2.__version__
     assert (
         FlowReader(frames).policy != FlowReader(StripReader(32, 32, "bilinear")).policy != FlowReader(frames, 64).policy
     )
