@@ -23,13 +23,13 @@ class Flow(NamedTuple):
         backward: float32 2 T-1 H W: what is at p in frame t + 1 is at p + backward[:, t, p] in frame t. Frame t sampled
             there is frame t + 1, as vid2vid warps.
         valid: bool T-1 H W, of frame t: the point is seen in frame t + 1 and both directions agree.
-        valid_back: bool T-1 H W, of frame t + 1, the same for `backward`.
+        back_valid: bool T-1 H W, of frame t + 1, the same for `backward`.
     """
 
     forward: np.ndarray
     backward: np.ndarray
     valid: np.ndarray
-    valid_back: np.ndarray
+    back_valid: np.ndarray
 
 
 def opencv() -> ModuleType:
@@ -102,7 +102,8 @@ def consistent(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     x = np.arange(width, dtype=np.float32) + there[..., 0]
     y = np.arange(height, dtype=np.float32)[:, None] + there[..., 1]
     returned = cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    # A frame ends half a pixel beyond the centres of its outermost pixels.
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     gap = ((there + returned) ** 2).sum(-1)
     return inside & (gap <= 0.01 * ((there**2).sum(-1) + (returned**2).sum(-1)) + 0.5)
 

@@ -40,7 +40,7 @@ def planes(flow: Flow, name: str) -> np.ndarray:
     """uint8 T H W 10 of a clip's flow; `name` is for messages."""
     numbers = pack(np.concatenate([flow.forward, flow.backward]), name).transpose(1, 2, 3, 0)  # T-1 H W 4
     octets = np.ascontiguousarray(numbers, dtype="<i2").view(np.uint8)  # T-1 H W 8
-    flags = np.stack([flow.valid, flow.valid_back], axis=-1).astype(np.uint8)
+    flags = np.stack([flow.valid, flow.back_valid], axis=-1).astype(np.uint8)
     return np.pad(np.concatenate([octets, flags], axis=-1), ((0, 1), (0, 0), (0, 0), (0, 0)))
 
 
@@ -49,5 +49,5 @@ def from_planes(clip: np.ndarray) -> Flow:
     between = clip[:-1]
     octets = np.ascontiguousarray(between[..., :8])
     numbers = unpack(octets.view("<i2")).transpose(3, 0, 1, 2)  # 4 T-1 H W
-    valid, valid_back = between[..., 8:].astype(bool).transpose(3, 0, 1, 2)
-    return Flow(numbers[:2], numbers[2:], valid, valid_back)
+    valid, back_valid = between[..., 8:].astype(bool).transpose(3, 0, 1, 2)
+    return Flow(numbers[:2], numbers[2:], valid, back_valid)
