@@ -7,7 +7,7 @@ from datamodules.synthetic.puppet.geometry import SHORTEST, Camera, Limbs, proje
 from datamodules.synthetic.puppet.raster import firsts, fragments
 
 GRID = (4, 6)  # knots of the wall's colour down and across, once around where the camera pans
-REST = 8
+REST = 9  # wall, floor, brightness, shift of the grain, distance of the wall
 DRAWS = 3 * GRID[0] * GRID[1] + REST  # uniform numbers that one background takes
 SUN = (0.42, 0.5)  # where the shadow of a point of height 1 falls: to the right, and away from the camera
 THIN = 0.75  # the floor is seen at a low angle, so shadows are thinner than the limbs
@@ -77,8 +77,8 @@ def shadows(
     radii = (width.astype(np.float32)[:, None] * scale * THIN)[..., None] * _RADII
     zero = np.zeros_like(length)
     each = (x[:, _FROM], y[:, _FROM], np.where(point, 1, dx / safe), dy / safe, np.maximum(length, SHORTEST))
-    drawn = [part.reshape(-1, persons * len(CASTERS)) for part in (*each, radii[..., 0], radii[..., 1], zero)]
-    found = fragments(Limbs(*drawn, *([drawn[-1]] * 6)), *image)
+    flat = (*each, radii[..., 0], radii[..., 1], *[zero] * 5)  # as the limbs of a frame, without depth
+    found = fragments(Limbs(*(part.reshape(-1, persons * len(CASTERS)) for part in flat)), *image)
     # Dark in the middle of a limb's shadow, fading out to its edge; where shadows overlap the darkest counts.
     dark = found.cover * np.minimum(np.float32(1.4) * (1 - found.v**2), np.float32(1))
     key = (found.pixel << 8) | np.rint(dark * 255).astype(np.int64)

@@ -105,16 +105,14 @@ LIMB_LABEL = np.array([LABELS.index(str(limb[6])) for limb in LIMBS.values()], d
 # Where a limb's front is, in its joint's frame: the side that shows a face, a chest, a kneecap; of feet the instep.
 LIMB_FRONT = np.array([(0, 1, 0) if "foot" in name else (1, 0, 0) for name in LIMBS], dtype=np.float64)
 
-_BODY_8 = (
-    "nose collar right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist".split()  # fmt: skip
-)
+_ARMS = [f"{side}_{joint}" for side in ("right", "left") for joint in ("shoulder", "elbow", "wrist")]
 _RIGHT_LEG, _LEFT_LEG = ["right_hip", "right_knee", "right_ankle"], ["left_hip", "left_knee", "left_ankle"]
 _FACE = ["right_eye", "left_eye", "right_ear", "left_ear"]
-_FEET = "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
+_FEET = [f"{side}_{point}" for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")]
 # The names are the puppet's points; the orders are OpenPose's.
 SKELETONS: dict[str, list[str]] = {
-    "openpose18": _BODY_8 + _RIGHT_LEG + _LEFT_LEG + _FACE,
-    "body25": [*_BODY_8, "mid_hip", *_RIGHT_LEG, *_LEFT_LEG, *_FACE, *_FEET],
+    "openpose18": ["nose", "collar", *_ARMS, *_RIGHT_LEG, *_LEFT_LEG, *_FACE],
+    "body25": ["nose", "collar", *_ARMS, "mid_hip", *_RIGHT_LEG, *_LEFT_LEG, *_FACE, *_FEET],
 }
 
 # The limbs that a key-point lies in: their own surface hides it only where it lies behind them.

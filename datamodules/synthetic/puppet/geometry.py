@@ -7,7 +7,6 @@ import numpy as np
 from datamodules.synthetic.puppet.body import LIMB_FLATNESS, LIMB_FROM, LIMB_RADII, LIMB_TO
 
 SHORTEST = 0.75  # pixels: a limb that points at the camera keeps a length, since positions along it are divided by it
-LIGHT = np.array([-0.45, 0.55, 0.7], dtype=np.float32)  # to the right, up, towards the camera: from the upper left
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,6 @@ class Limbs:
         z0, z1: metres towards the camera, depth of the axis at the ends.
         bulge: metres a pixel: how far the surface rises above the axis, per pixel of half chord.
         c, d: the turn of the material against the view.
-        light_v, light_w: share of v and w in the brightness.
     """
 
     ax: np.ndarray
@@ -62,8 +60,6 @@ class Limbs:
     bulge: np.ndarray
     c: np.ndarray
     d: np.ndarray
-    light_v: np.ndarray
-    light_w: np.ndarray
 
 
 def view(vectors: np.ndarray, yaw: np.ndarray, tilt: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -126,6 +122,4 @@ def limbs(points: np.ndarray, fronts: np.ndarray, width: np.ndarray, camera: Cam
         bulge=LIMB_FLATNESS / (half**2 * scale),
         c=f_w / half,
         d=LIMB_FLATNESS * f_v / half,
-        light_v=-uy * LIGHT[0] - ux * LIGHT[1],
-        light_w=-ux * sin * LIGHT[0] + uy * sin * LIGHT[1] + cos * LIGHT[2],
     )

@@ -10,6 +10,13 @@ from datamodules.synthetic.puppet.body import LIMBS
 
 Texture = Literal["cloth", "smooth"]
 ROWS, COLUMNS = 24, 16  # along a limb: 8 on one cap, 8 on the shaft, 8 on the other cap; across each of its two sides
+# t + e up to which sleeves or trousers, short, half or long, cover a limb
+COVERED = {
+    "upper_arm": (-0.1, 0.6, 3.0),
+    "lower_arm": (-2.0, -2.0, 0.95),
+    "thigh": (0.65, 3.0, 3.0),
+    "shin": (-2.0, 0.35, 3.0),
+}
 SKIN = np.array([[0.98, 0.84, 0.73], [0.93, 0.73, 0.58], [0.80, 0.58, 0.42], [0.58, 0.39, 0.27], [0.38, 0.25, 0.18]])
 HAIR = np.array([[0.10, 0.08, 0.07], [0.27, 0.16, 0.09], [0.45, 0.28, 0.14], [0.80, 0.64, 0.36], [0.55, 0.55, 0.56]])
 
@@ -58,7 +65,7 @@ class _Wardrobe:
         self.shoes = self.shoes * 0.5
         self.pattern = int(rng.integers(6))
         self.print_on_back = bool(rng.random() < 0.4)
-        self.sleeves, self.trousers = int(rng.integers(3)), int(rng.integers(3))  # none, short, long
+        self.sleeves, self.trousers = int(rng.integers(3)), int(rng.integers(3))  # as in COVERED
         self.bald = bool(rng.random() < 0.08)
         self.fringe = float(rng.uniform(0.45, 0.8))  # where on the face's upper cap the hair begins
         # t + e and across of every texel
@@ -74,18 +81,14 @@ class _Wardrobe:
             return self._both(self.skin if self.bald else self.hair)
         if kind in ("chest", "belly"):
             front = self._cloth(kind)
+            sides = np.stack([front, front if self.print_on_back else self._plain(self.top)])
             if kind == "belly":  # a belt, then what the legs wear
-                front = np.where((self.along < 0.12)[..., None], self.legs, front)
-                front = np.where((np.abs(self.along - 0.12) < 0.07)[..., None], self.legs * 0.4, front)
-            back = front if self.print_on_back or kind == "belly" else self._plain(self.top)
-            return np.stack([front, back])
-        if kind in ("upper_arm", "lower_arm"):
-            reach = self.sleeves * 1.0 - (1.0 if kind == "lower_arm" else 0.4)  # t up to which the sleeve covers
-            sleeve = (self.along < (reach if self.sleeves else -0.1))[..., None]
-            return self._both(np.where(sleeve, self.top * 0.94, self.skin))
-        if kind in ("thigh", "shin"):
-            covered = {"thigh": (0.65, 2.0, 2.0), "shin": (-2.0, 0.35, 2.0)}[kind][self.trousers]
-            return self._both(np.where((self.along < covered)[..., None], self.legs, self.skin))
+                sides = np.where((self.along < 0.12)[..., None], self.legs, sides)
+                sides = np.where((np.abs(self.along - 0.12) < 0.07)[..., None], self.legs * 0.4, sides)
+            return sides
+        if kind in COVERED:
+            length, cloth = (self.sleeves, self.top * 0.94) if "arm" in kind else (self.trousers, self.legs)
+            return self._both(np.where((self.along < COVERED[kind][length])[..., None], cloth, self.skin))
         return self._both(self.shoes if kind == "foot" else self.skin)
 
     def _plain(self, colour: np.ndarray) -> np.ndarray:

@@ -38,7 +38,9 @@ def hidden(xy: np.ndarray, depth: np.ndarray, limbs: Limbs, skeleton: str) -> np
     rise = np.sqrt(np.maximum(rise2, 0)) * each(limbs.bulge)
     before = each(limbs.z0) + each(limbs.z1 - limbs.z0) * within + rise - depth.reshape(frames, -1, 1)
     holds, skin = _holding(skeleton, persons, kinds)  # P J K, J
-    slack = np.where(np.repeat(skin[None], persons, 0).reshape(-1, 1), np.float32(ON_SKIN), INSIDE * r * each(limbs.bulge))
+    slack = np.where(
+        np.repeat(skin[None], persons, 0).reshape(-1, 1), np.float32(ON_SKIN), INSIDE * r * each(limbs.bulge)
+    )
     slack = np.where(holds.reshape(persons * joints, -1), slack, np.float32(0))
     return ((rise2 > 0) & (before > slack)).any(-1).reshape(frames, persons, joints)
 

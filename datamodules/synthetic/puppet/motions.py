@@ -102,7 +102,7 @@ def joint_rotations(angles: np.ndarray) -> np.ndarray:
 
 
 def summands(root: np.ndarray, rotations: np.ndarray) -> np.ndarray:
-    """Forward kinematics: root N 3, rotations N 13 3 3 -> N 4 J 3, to be weighted with the length factors and summed."""
+    """Forward kinematics: root N 3, rotations N 13 3 3 -> N 4 J 3; weighted by length factors and summed, a body."""
     names = list(JOINTS)
     out = np.zeros((len(root), GROUPS, len(POINT), 3))
     out[:, LEG, POINT["root"]] = root  # longer legs carry it higher, and further
@@ -127,7 +127,7 @@ def _resample(poses: np.ndarray, times: np.ndarray, loop: bool) -> np.ndarray:
 
 
 def _blend(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """a (weight 0) to b (weight 1), N 43; quaternions along the shorter arc, not of unit length."""
+    """From a (weight 0) to b (weight 1), N 43; quaternions along the shorter arc, not of unit length."""
     b = b.copy()
     for _, _, _, column, columns in JOINTS.values():
         if columns == 4:  # q and -q are one rotation

@@ -75,7 +75,7 @@ def fragments(limbs: Limbs, height: int, width: int) -> Fragments:
         limb=limb_at,
         pixel=((limb_at // count).astype(np.int64) * height + spread(y)[at]) * width + x[at],
         t=t,
-        e=beyond[at] / r[at],
+        e=np.clip(beyond[at] / r[at], -1, 1),
         v=np.clip(v, -1, 1),
         cover=cover[at],
         depth=z0 + (flat["z1"][limb_at] - z0) * t + rise,
@@ -124,7 +124,10 @@ def _spans(row: dict[str, np.ndarray], dy: np.ndarray) -> tuple[np.ndarray, np.n
             inner_right = np.where(slope > 0, np.minimum(inner_right, at), inner_right)
             inner_left = np.where(slope < 0, np.maximum(inner_left, at), inner_left)
     crossed = inner_left <= inner_right
-    left, right = np.where(crossed, np.fmin(left, inner_left), left), np.where(crossed, np.fmax(right, inner_right), right)
+    left, right = (
+        np.where(crossed, np.fmin(left, inner_left), left),
+        np.where(crossed, np.fmax(right, inner_right), right),
+    )
     empty = np.isnan(left)
     return np.where(empty, np.float32(1), left), np.where(empty, np.float32(-1), right)
 

@@ -10,6 +10,7 @@ from datamodules.stream import keyed_rng
 from datamodules.synthetic.puppet.motions import load_motions
 
 CameraMotion = Literal["static", "pan"]
+IdentitySplit = Literal["disjoint", "shared"]
 MotionSplit = Literal["shared", "phase", "held_out"]
 SPLITS = ("train", "val", "test")
 PHASES = {"train": (0.0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1.0)}  # shares of each motion
@@ -97,7 +98,7 @@ def draw_scenes(
 ) -> Scenes:
     """Video i is the same however many there are. Other streams give other scenes, of the motions of the same split."""
     bank = load_motions()
-    drawn = keyed_rng("puppet", seed, split, stream, persons).random((videos, persons * PER_PERSON + 8))
+    drawn = keyed_rng("puppet", seed, split, stream, persons).random((videos, persons * PER_PERSON + 9))
     who, which, when, turn = drawn[:, : persons * PER_PERSON].reshape(videos, persons, PER_PERSON).transpose(2, 0, 1)
     rest = drawn[:, persons * PER_PERSON :].T
     shown = split_motions(motions, split, rule)
@@ -129,5 +130,5 @@ def draw_scenes(
         place=place,
         sway=SWAY[0] + (SWAY[1] - SWAY[0]) * rest[6],
         swing=SWING[0] + (SWING[1] - SWING[0]) * rest[7],
-        swing_at=2 * np.pi * (rest[0] + rest[6]),
+        swing_at=2 * np.pi * rest[8],
     )

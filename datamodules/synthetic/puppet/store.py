@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 
@@ -12,13 +13,30 @@ from datamodules.stream import keyed_rng
 from datamodules.synthetic.puppet.background import DRAWS
 from datamodules.synthetic.puppet.body import SKELETONS
 from datamodules.synthetic.puppet.identity import Texture, draw_identities
-from datamodules.synthetic.puppet.scene import SPLITS, CameraMotion, MotionSplit, allowed_motions, draw_scenes
+from datamodules.synthetic.puppet.scene import (
+    SPLITS,
+    CameraMotion,
+    IdentitySplit,
+    MotionSplit,
+    allowed_motions,
+    draw_scenes,
+)
 from datamodules.synthetic.puppet.shot import Shot, Stage
 
-CLIP_KEYS = frozenset(
-    "video pose labels instances mask flow flow_back flow_valid flow_back_valid visible occluded face_box".split()
-)
+CLIP_KEYS = frozenset({"video", "pose", "visible", "occluded", "labels", "instances", "mask", "face_box"}) | {
+    f"flow{way}{what}" for way in ("", "_back") for what in ("", "_valid")
+}
 SOURCE_KEYS = frozenset({"source", "source_pose"})
+SMALLEST = 16  # pixels
+CHOICES: dict[str, Collection[Any]] = {
+    "split": SPLITS,
+    "persons": (1, 2),
+    "camera": get_args(CameraMotion),
+    "skeleton": tuple(SKELETONS),
+    "identity_split": get_args(IdentitySplit),
+    "motion_split": get_args(MotionSplit),
+    "texture": get_args(Texture),
+}
 KEYS = CLIP_KEYS | SOURCE_KEYS
 
 
@@ -61,17 +79,16 @@ class PuppetStore:
         camera: CameraMotion = "static",
         skeleton: str = "openpose18",
         fps: float = 12.5,
-        identities: tuple[int, int, int] = (200, 30, 30),
-        identity_split: str = "disjoint",
+        identities: tuple[int, int, int] = (200, 32, 32),
+        identity_split: IdentitySplit = "disjoint",
         motions: list[str] | None = None,
         motion_split: MotionSplit = "shared",
         yaw: tuple[int, int] = (0, 360),
         backgrounds: int | None = None,
         texture: Texture = "cloth",
     ) -> None:
-        if skeleton not in SKELETONS:
-            raise BenchError(f"data.init_args.skeleton must be one of {sorted(SKELETONS)}, found {skeleton}")
-        described = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        described = {k: v for k, v in locals().items() if k != "self"}
+        _check(described)
         self.size, self.skeleton, self.fps, self.persons = size, skeleton, fps, persons
         self.lengths = np.full(videos, length, dtype=np.int64)
         self.names = [f"puppet/{split}/{i}" for i in range(videos)]
@@ -151,3 +168,21 @@ class PuppetStore:
         some = np.arange(min(4, len(self.names)))
         clips = self.gather(some, np.tile(np.arange(min(8, int(self.lengths[0]))), (len(some), 1)))
         return hashlib.blake2b(json.dumps(described).encode() + clips.tobytes(), digest_size=8).hexdigest()
+
+
+def _check(arguments: Mapping[str, Any]) -> None:
+    """Raises: BenchError for a value that cannot be drawn."""
+    for key, allowed in CHOICES.items():
+        if arguments[key] not in allowed:
+            raise BenchError(f"data.init_args.{key} must be one of {list(allowed)}, found {arguments[key]!r}")
+    if len(arguments["identities"]) != 3 or min(arguments["identities"]) < 1:
+        raise BenchError(f"data.init_args.identities are 3 counts of at least 1, found {arguments['identities']}")
+    if min(arguments["size"]) < SMALLEST:
+        raise BenchError(f"data.init_args.size must be at least {SMALLEST}, found {arguments['size']}")
+    low, high = arguments["yaw"]
+    if not low < high:
+        raise BenchError(f"data.init_args.yaw is [from, up to] in degrees, from less than up to; found {[low, high]}")
+    if not arguments["fps"] > 0:
+        raise BenchError(f"data.init_args.fps must be above 0, found {arguments['fps']}")
+    if arguments["backgrounds"] is not None and arguments["backgrounds"] < 1:
+        raise BenchError(f"data.init_args.backgrounds must be at least 1 or null, found {arguments['backgrounds']}")
