@@ -28,6 +28,7 @@ JOINTS: dict[str, tuple[str, tuple[float, float, float], int, int, int]] = {
 
 # Points fixed to a joint: (joint, offset in its frame, length group). `*` stands for the side, z for its sign.
 _CENTRE = {
+    "jaw": ("neck", (0.025, 0.085, 0), FIXED),
     "skull": ("neck", (0.02, 0.165, 0), FIXED),
     "hair": ("neck", (-0.04, 0.18, 0), FIXED),
     "crown": ("neck", (-0.032, 0.225, 0), FIXED),
@@ -35,7 +36,7 @@ _CENTRE = {
     "collar": ("chest", (-0.015, 0.235, 0), TORSO),
     "pelvis": ("root", (0, -0.03, 0), FIXED),
     "waist": ("chest", (0, 0.03, 0), TORSO),
-    "breast": ("chest", (-0.012, 0.185, 0), TORSO),
+    "breast": ("chest", (-0.012, 0.165, 0), TORSO),
     "mid_hip": ("root", (0, 0, 0), FIXED),
 }
 _SIDED = {
@@ -76,13 +77,13 @@ LABELS = (
 
 # limb: (from, to, radius there, radius there, depth / width, joint that it turns with, label)
 _LIMBS: dict[str, tuple[str, str, float, float, float, str, str]] = {
-    "face": ("neck", "skull", 0.055, 0.11, 1.0, "neck", "head"),
-    "chest": ("waist", "breast", 0.128, 0.152, 0.68, "chest", "torso"),
+    "face": ("jaw", "skull", 0.082, 0.11, 1.0, "neck", "head"),
+    "chest": ("waist", "breast", 0.128, 0.15, 0.68, "chest", "torso"),
     "belly": ("pelvis", "waist", 0.135, 0.122, 0.75, "root", "torso"),
     "hair": ("hair", "crown", 0.104, 0.096, 1.0, "neck", "head"),
 }
 _SIDED_LIMBS = {
-    "upper_arm": ("*_shoulder", "*_elbow", 0.058, 0.045, 1.0, "*_shoulder", "*_upper_arm"),
+    "upper_arm": ("*_shoulder", "*_elbow", 0.064, 0.045, 1.0, "*_shoulder", "*_upper_arm"),
     "lower_arm": ("*_elbow", "*_wrist", 0.045, 0.034, 1.0, "*_elbow", "*_lower_arm"),
     "hand": ("*_wrist", "*_fingers", 0.037, 0.03, 0.8, "*_elbow", "*_hand"),
     "thigh": ("*_hip", "*_knee", 0.09, 0.062, 1.0, "*_hip", "*_upper_leg"),

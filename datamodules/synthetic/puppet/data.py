@@ -6,7 +6,7 @@ from datamodules.base import ClipData, Store
 from datamodules.errors import BenchError
 from datamodules.synthetic.puppet.identity import Texture
 from datamodules.synthetic.puppet.scene import CameraMotion, IdentitySplit, MotionSplit
-from datamodules.synthetic.puppet.store import PuppetStore
+from datamodules.synthetic.puppet.store import PuppetStore, check
 
 
 class Puppet(ClipData):
@@ -87,7 +87,7 @@ class Puppet(ClipData):
             "backgrounds": backgrounds,
             "texture": texture,
         }
-        PuppetStore("val", 1, **self.drawn | {"identities": (1, 1, 1), "size": (16, 16)})  # wrong arguments fail now
+        check({"split": "train", **self.drawn})
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """From bodies in metres to limbs in pixels: an orthographic camera that looks down a little."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -27,6 +27,10 @@ class Camera:
     x: np.ndarray
     y: np.ndarray
     depth: np.ndarray
+
+    def part(self, rows: slice) -> "Camera":
+        """Of some of the bodies."""
+        return Camera(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,14 @@ class Limbs:
     bulge: np.ndarray
     c: np.ndarray
     d: np.ndarray
+
+    def part(self, rows: slice) -> "Limbs":
+        """Of some of the frames."""
+        return Limbs(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def reshape(self, *shape: int) -> "Limbs":
+        """The same limbs, of other frames."""
+        return Limbs(*(getattr(self, field.name).reshape(shape) for field in fields(self)))
 
 
 def view(vectors: np.ndarray, yaw: np.ndarray, tilt: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -113,10 +113,10 @@ class _Wardrobe:
         """Eyes, mouth, cheeks and hairline where the key-points have them: the upper cap begins at the eyes."""
         face = np.array(self._plain(self.skin))
         along, across = self.along, self.across
-        eyes = ((np.abs(across) - 0.36) / 0.15) ** 2 + ((along - 1.27) / 0.11) ** 2 < 1
-        brows = (np.abs(np.abs(across) - 0.36) < 0.2) & (np.abs(along - 1.5) < 0.07)
-        mouth = (np.abs(across) < 0.3) & (np.abs(along - 0.55) < 0.08)
-        nose = (np.abs(across) < 0.1) & (np.abs(along - 0.95) < 0.14)
+        eyes = ((np.abs(across) - 0.36) / 0.15) ** 2 + ((along - 1.24) / 0.1) ** 2 < 1
+        brows = (np.abs(np.abs(across) - 0.36) < 0.2) & (np.abs(along - 1.45) < 0.06)
+        mouth = (np.abs(across) < 0.3) & (np.abs(along - 0.38) < 0.13)
+        nose = (np.abs(across) < 0.1) & (np.abs(along - 0.84) < 0.2)
         face = np.where(nose[..., None], self.skin * 0.82, face)
         face = np.where(mouth[..., None], np.array([0.68, 0.25, 0.26]) * (0.5 + self.skin / 2), face)
         face = np.where(eyes[..., None], np.array([0.09, 0.09, 0.12]), face)

@@ -20,8 +20,10 @@ from datamodules.synthetic.puppet.scene import (
     MotionSplit,
     allowed_motions,
     draw_scenes,
+    split_motions,
 )
-from datamodules.synthetic.puppet.shot import Shot, Stage
+from datamodules.synthetic.puppet.shot import Shot
+from datamodules.synthetic.puppet.staging import Stage
 
 CLIP_KEYS = frozenset({"video", "pose", "visible", "occluded", "labels", "instances", "mask", "face_box"}) | {
     f"flow{way}{what}" for way in ("", "_back") for what in ("", "_valid")
@@ -88,7 +90,7 @@ class PuppetStore:
         texture: Texture = "cloth",
     ) -> None:
         described = {k: v for k, v in locals().items() if k != "self"}
-        _check(described)
+        check(described)
         self.size, self.skeleton, self.fps, self.persons = size, skeleton, fps, persons
         self.lengths = np.full(videos, length, dtype=np.int64)
         self.names = [f"puppet/{split}/{i}" for i in range(videos)]
@@ -170,8 +172,12 @@ class PuppetStore:
         return hashlib.blake2b(json.dumps(described).encode() + clips.tobytes(), digest_size=8).hexdigest()
 
 
-def _check(arguments: Mapping[str, Any]) -> None:
-    """Raises: BenchError for a value that cannot be drawn."""
+def check(arguments: Mapping[str, Any]) -> None:
+    """Looks at the arguments of `PuppetStore` without drawing anything.
+
+    Raises:
+        BenchError: one of them cannot be drawn.
+    """
     for key, allowed in CHOICES.items():
         if arguments[key] not in allowed:
             raise BenchError(f"data.init_args.{key} must be one of {list(allowed)}, found {arguments[key]!r}")
@@ -184,5 +190,7 @@ def _check(arguments: Mapping[str, Any]) -> None:
         raise BenchError(f"data.init_args.yaw is [from, up to] in degrees, from less than up to; found {[low, high]}")
     if not arguments["fps"] > 0:
         raise BenchError(f"data.init_args.fps must be above 0, found {arguments['fps']}")
+    for split in SPLITS:
+        split_motions(allowed_motions(arguments["motions"]), split, arguments["motion_split"])
     if arguments["backgrounds"] is not None and arguments["backgrounds"] < 1:
         raise BenchError(f"data.init_args.backgrounds must be at least 1 or null, found {arguments['backgrounds']}")
