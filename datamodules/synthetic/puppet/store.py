@@ -153,9 +153,12 @@ class PuppetStore:
 
         Raises:
             KeyError: a key is none of these.
+            IndexError: a frame lies outside its video.
         """
         if unknown := keys - KEYS:
             raise KeyError(f"a puppet has no {sorted(unknown)}; it has {sorted(KEYS)}")
+        if ((frames < 0) | (frames >= self.lengths[videos][:, None])).any():
+            raise IndexError(f"frames {frames.min()}..{frames.max()} of puppet videos of {self.lengths[0]} frames")
         shot = Shot(self.stage, videos, frames)
         out = {key: getattr(shot, key)() for key in keys & CLIP_KEYS}
         if keys & SOURCE_KEYS:

@@ -53,3 +53,17 @@ def seen(count: int, height: int, width: int, seed: int = 0) -> Limbs:
 
 def as_floats(drawn: Limbs) -> dict[str, np.ndarray]:
     return {f.name: getattr(drawn, f.name).astype(np.float64) for f in fields(Limbs)}
+
+
+def brute_force(drawn: Limbs, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coverage and depth of every limb at every pixel, F K H W in float64; depth -inf where the centre is outside."""
+    p = {name: values[..., None, None] for name, values in as_floats(drawn).items()}
+    y, x = np.mgrid[:height, :width] + 0.5
+    end_x, end_y = p["ax"] + p["ux"] * p["length"], p["ay"] + p["uy"] * p["length"]
+    t = ((x - p["ax"]) * (end_x - p["ax"]) + (y - p["ay"]) * (end_y - p["ay"])) / p["length"] ** 2
+    t = np.clip(t, 0, 1)
+    distance = np.hypot(x - p["ax"] - t * (end_x - p["ax"]), y - p["ay"] - t * (end_y - p["ay"]))
+    radius = p["r0"] * (1 - t) + p["r1"] * t
+    rise = np.sqrt(np.maximum(radius**2 - distance**2, 0)) * p["bulge"]
+    depth = p["z0"] * (1 - t) + p["z1"] * t + rise
+    return np.clip(radius - distance + 0.5, 0, 1), np.where(distance < radius, depth, -np.inf)

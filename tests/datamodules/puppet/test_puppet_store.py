@@ -8,7 +8,9 @@ import pytest
 from datamodules.errors import BenchError
 from datamodules.synthetic.puppet.body import LABELS, SKELETONS
 from datamodules.synthetic.puppet.motions import load_motions
+from datamodules.synthetic.puppet.shot import Shot
 from datamodules.synthetic.puppet.store import CLIP_KEYS, KEYS, PuppetStore
+from tests.datamodules.puppet.puppet_scenes import brute_force
 
 SHAPES: dict[str, tuple[str, str]] = {  # B 3 clips, T 4 frames, P persons, J joints, H W
     "video": ("B3THW", "uint8"),
@@ -181,25 +183,29 @@ def test_attributes_say_what_is_shown() -> None:
     assert set(counts) == set(range(15)) and min(counts.values()) > 140
 
 
-def test_the_nearer_person_is_in_front() -> None:
-    """Where two persons overlap, the one who stands nearer hides the other, but for a reaching limb."""
-    puppets = store(60, persons=2, size=(128, 128), motions=["walk", "run", "dance_b"])
-    truth = puppets.tracks(np.arange(60), np.full((60, 1), 3), frozenset({"instances", "pose", "occluded"}))
-    place = puppets.stage.scenes.place
-    nearer = 1 + (place[:, 1, 1] > place[:, 0, 1]).astype(int)
-    assert set(nearer.tolist()) == {1, 2}
-    won, total = 0, 0
-    for clip in range(60):
-        box = []
-        for person in (1, 2):
-            y, x = np.nonzero(truth["instances"][clip, 0] == person)
-            box.append((x.min(), x.max(), y.min(), y.max()))
-        overlap = min(box[0][1], box[1][1]) - max(box[0][0], box[1][0])
-        if overlap > 10:
-            hidden = truth["occluded"][clip, :, 0, [0, 1, 2, 5, 8, 11]].sum(0)
-            total += 1
-            won += hidden[nearer[clip] - 1] <= hidden[2 - nearer[clip]]
-    assert total > 20 and won / total > 0.75
+def test_the_nearer_of_two_persons_is_in_front_and_lower() -> None:
+    """Every pixel against the depths of all 32 limbs, one by one."""
+    puppets = store(40, persons=2)
+    videos, frames = np.arange(40), np.full((40, 1), 3)
+    cover, depth = brute_force(Shot(puppets.stage, videos, frames).limbs, 64, 64)
+    instances = puppets.tracks(videos, frames, frozenset({"instances"}))["instances"][:, 0]
+    by_person = depth.reshape(40, 2, 16, 64, 64).max(2)
+    expected = np.where(np.isfinite(by_person.max(1)), by_person.argmax(1) + 1, 0)
+    both = np.isfinite(by_person).all(1)
+    tie = np.abs(np.subtract(by_person[:, 0], by_person[:, 1], where=both, out=np.ones(both.shape))) < 1e-3
+    clear = ~tie & ((np.abs(cover - 0.5).min(1) > 1e-3) | (expected == 0))
+    assert both.sum() > 500 and (instances == expected)[clear].mean() > 0.9999
+    assert (instances == expected)[both & clear].mean() > 0.999
+    place = puppets.stage.scenes.place[..., 1]
+    nearer = place.argmax(1)
+    wins = np.array([(instances[i][both[i]] == nearer[i] + 1).mean() for i in range(40) if both[i].sum() > 30])
+    assert len(wins) > 8 and wins.mean() > 0.75  # limbs may reach across
+    assert (np.abs(place) == 0.45).all() and 0.3 < nearer.mean() < 0.7
+    walkers = store(40, persons=2, motions=["walk"])
+    pose = walkers.tracks(videos, np.tile(np.arange(0, 40, 4), (40, 1)), frozenset({"pose"}))["pose"]
+    soles = pose[..., [10, 13], 1].max((2, 3))  # B P, the lower ankle of the lowest frame
+    nearer = walkers.stage.scenes.place[..., 1].argmax(1)
+    assert (soles[videos, nearer] > soles[videos, 1 - nearer]).all()
 
 
 def test_a_static_camera_shows_a_still_background_and_casts_shadows() -> None:
@@ -269,3 +275,9 @@ def test_what_cannot_be_drawn_is_an_error(arguments: dict[str, Any], message: st
 def test_an_unknown_track_is_an_error() -> None:
     with pytest.raises(KeyError, match="has no \\['depth'\\]"):
         store(2).tracks(np.zeros(1, np.int64), np.zeros((1, 2), np.int64), frozenset({"depth", "video"}))
+
+
+def test_a_frame_outside_its_video_is_an_error() -> None:
+    for frame in (-1, 40):
+        with pytest.raises(IndexError, match="of puppet videos of 40 frames"):
+            store(2).gather(np.zeros(1, np.int64), np.array([[0, frame]]))
