@@ -1,0 +1,61 @@
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+
+from datamodules.base import ClipData
+from datamodules.errors import BenchError
+from datamodules.synthetic.puppet.data import Puppet
+
+CONFIGS = Path(__file__).parents[3] / "experiments" / "configs" / "data"
+SMALL: dict[str, Any] = {"train_videos": 8, "val_videos": 4, "test_videos": 4, "identities": (4, 2, 2)}
+
+
+def test_batches_are_clips_with_attributes() -> None:
+    data = Puppet(size=(64, 32), frames=4, stride=2, context=1, **SMALL)
+    batch = data.eval_batch("test", range(4), 4, 2, seed=0)
+    assert batch["video"].shape == (4, 3, 4, 64, 32) and batch["video"].dtype == torch.uint8
+    assert batch["context"].shape == (4, 3, 1, 64, 32)
+    assert set(batch["attributes"]) == {"category", "subject", "yaw"}
+    assert all(6 <= subject < 8 for subject in batch["attributes"]["subject"].tolist())
+    assert Puppet.gives(context=1) == {"video", "context", "attributes"}
+    assert data.split_digest("val") != data.split_digest("test")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"video_frames": 8, "frames": 16}, "video_frames=8 must be at least 2 and frames=16"),
+        ({"val_videos": 0}, "val_videos must be at least 1, found 0"),
+        ({"motions": ["swim"]}, "motions must name some of"),
+        ({"identities": (0, 1, 1)}, "identities are 3 counts"),
+        ({"size": 8}, r"size must be at least 16, found \(8, 8\)"),
+        ({"motion_split": "held_out", "motions": ["walk"]}, "at least 3 motions"),
+    ],
+)
+def test_wrong_arguments_fail_before_anything_is_drawn(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        Puppet(**arguments)
+
+
+def test_the_config_and_the_command_line() -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_subclass_arguments(ClipData, "data")
+    config = ("--config", str(CONFIGS / "puppet.yaml"))
+    data = parser.instantiate(parser.parse_args([*config])).data
+    assert type(data) is Puppet and (data.height, data.width, data.frames, data.stride) == (64, 64, 16, 1)
+    changed = [f"--data.{x}" for x in ("size=[128,64]", "persons=2", "camera=pan", "motions=[walk,run]", "yaw=[0,90]")]
+    data = parser.instantiate(parser.parse_args([*config, *changed, "--data.identities=[3,2,2]"])).data
+    assert isinstance(data, Puppet) and data.drawn["size"] == (128, 64) and data.drawn["motions"] == ["walk", "run"]
+    assert data.drawn["yaw"] == (0, 90) and data.drawn["identities"] == (3, 2, 2) and data.drawn["persons"] == 2
+
+
+def test_the_motions_and_their_licence_are_package_data() -> None:
+    listed = (Path(__file__).parents[3] / "setup.cfg").read_text()
+    for name in ("mocap.npz", "NOTICE"):
+        assert f"synthetic/puppet/{name}" in listed
+        assert resources.files("datamodules.synthetic.puppet").joinpath(name).is_file()
