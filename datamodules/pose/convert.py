@@ -12,12 +12,12 @@ def convert(pose: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
     """Joints by name. What `source` lacks is missing, but for the middle of the hips and the neck.
 
     Args:
-        pose: float32 ... J 3 of `source`.
+        pose: ... J 3 of `source`.
 
     Returns:
-        float32 ... J' 3 of `target`. A midway joint has the lower confidence of the two it lies between.
+        ... J' 3 of `target`, of the same type. A midway joint has the lower confidence of the two it lies between.
     """
-    out = np.zeros((*pose.shape[:-2], len(target), 3), dtype=np.float32)
+    out = np.zeros((*pose.shape[:-2], len(target), 3), dtype=pose.dtype)
     for row, joint in enumerate(target.joints):
         if joint in source.joints:
             out[..., row, :] = pose[..., source.joints.index(joint), :]
@@ -31,7 +31,7 @@ def midway(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Mean place and lower confidence of two joints (... 3); zero where one is missing."""
     place = (a[..., :2] + b[..., :2]) / 2
     confidence = np.minimum(a[..., 2:], b[..., 2:])
-    return np.where(confidence > 0, np.concatenate([place, confidence], -1), 0).astype(np.float32)
+    return np.where(confidence > 0, np.concatenate([place, confidence], -1), 0)
 
 
 def mirror(pose: np.ndarray, width: int, skeleton: Skeleton) -> np.ndarray:
@@ -40,7 +40,7 @@ def mirror(pose: np.ndarray, width: int, skeleton: Skeleton) -> np.ndarray:
     A pair of hands also has to change places as arrays, which the caller does.
 
     Args:
-        pose: float32 ... J 3.
+        pose: ... J 3.
         width: of the image, in pixels.
     """
     out = pose[..., skeleton.swap, :].copy()

@@ -3,7 +3,18 @@ import pytest
 
 from datamodules.errors import BenchError
 from datamodules.pose.convert import convert, mirror
-from datamodules.pose.skeletons import BODIES, BODY_23, BODY_25, COCO_18, FACE_70, HAND_21, SKELETONS, Skeleton, body_of, skeleton
+from datamodules.pose.skeletons import (
+    BODIES,
+    BODY_23,
+    BODY_25,
+    COCO_18,
+    FACE_70,
+    HAND_21,
+    SKELETONS,
+    Skeleton,
+    body_of,
+    skeleton,
+)
 
 
 def numbered(joints: int) -> np.ndarray:
