@@ -129,3 +129,23 @@ def test_progress_is_told_frame_by_frame() -> None:
     calls: list[tuple[int, int]] = []
     BlazePose().estimate(film(frames=3), lambda *done: calls.append(done))
     assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_who_is_lost_is_looked_for_at_once_while_another_stays() -> None:
+    jump = {t: ((100, 90) if t < 3 else (170, 90)) for t in range(5)}
+    found = BlazePose(persons=2, every=100).estimate(film(walk(30, 5, 30, range(5)), jump, frames=5))
+    assert found.report.persons.tolist() == [2] * 5 and Detector.calls == 2
+
+
+def test_who_shows_too_few_joints_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaving = film({0: (60, 60), 1: (60, 30), 2: (60, 0)}, frames=3)
+    found = BlazePose(persons=1).estimate(leaving)
+    assert 0 < (found.poses[2, 0, :, 2] > 0).sum() < 20
+    monkeypatch.setattr(body, "FEWEST", 20)
+    fewer = BlazePose(persons=1).estimate(leaving)
+    assert not fewer.poses[2].any() and fewer.report.left.tolist() == [0, 0, 1]
+
+
+def test_hidden_joints_are_missing() -> None:
+    found = BlazePose(persons=1, visible=0.95).estimate(film(walk(30, 5)))  # all have 0.9
+    assert not found.poses.any()
