@@ -57,7 +57,7 @@ def built_cache(dataset: str, sources: Sequence[Source], reader: Reader) -> Cach
         others = sorted(path.name for path in folder.parent.glob(f"{dataset}-*"))
         there = f"; there are {', '.join(others)}, of other files or another policy" if others else ""
         raise BenchError(
-            f"there is no cache of these files: {folder} is missing{there}. `reelbench data build` makes it"
+            f"there is no cache of these files: {folder} is missing{there}; reelbench data build makes it"
         )
     return Cache(folder, key)
 

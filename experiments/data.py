@@ -128,4 +128,4 @@ def _data(config: str, overrides: list[str]) -> Any:
     parser = SuiteParser()
     parser.add_subclass_arguments(ClipData, "data", required=True)
     parsed = parser.parse_args([f"--data={json.dumps(loaded['data'])}", *overrides])
-    return parser.instantiate_classes(parsed).data
+    return parser.instantiate(parsed).data
