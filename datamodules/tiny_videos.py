@@ -79,7 +79,7 @@ class TinyVideos(PublishedVideos):
             for path in paths:
                 if path in videos and videos[path].source.attributes["category"] != category:
                     raise BenchError(f"{found[0]}: {path} is also in another scene's list")
-                video = str(Path(path).parent) if "/" in path else path
+                video = path.rpartition("/")[0] or path
                 videos[path] = Video(Source(base / path, path, {"category": category}), video)
         return list(videos.values())
 

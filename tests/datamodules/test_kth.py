@@ -5,6 +5,7 @@ import pytest
 
 from datamodules.errors import BenchError
 from datamodules.kth import ACTIONS, SPLITS, Kth, read_sequences
+from tests.datamodules.published_files import SPLITS as NAMES
 from tests.datamodules.published_files import read_all, write_frames, write_video
 
 LIST = """Sequences of the KTH database
@@ -125,9 +126,12 @@ def test_people_of_the_splits(split: str) -> None:
 
 
 def test_published_validation_people_are_used_and_no_others_drawn(root: Path) -> None:
-    assert set(kth(root, split="icpr", val=0.9).store("val").names) == {
-        n for n in (*kth(root).store("train").names, *kth(root).store("test").names) if "person01" in n or "21" in n
-    }
+    with (root / "00sequences.txt").open("a") as file:
+        file.write("".join(f"person{person}_boxing_d1 frames 1-12\n" for person in range(11, 19)))
+    for person in range(11, 19):
+        write_video(root / "boxing" / f"person{person}_boxing_d1_uncomp.avi", 12)
+    people = {s: set(kth(root, split="icpr", val=0.5).store(s).attributes["subject"].tolist()) for s in NAMES}
+    assert people == {"train": set(range(11, 19)), "val": {1, 21}, "test": {2}}
     drawn = kth(root, val=0.5)
     files = {split: {n.partition("[")[0] for n in drawn.store(split).names} for split in ("train", "val")}
     assert files["train"] and files["val"] and not files["train"] & files["val"]  # a file's parts stay together

@@ -23,6 +23,8 @@ def taichi(root: Path, **arguments: Any) -> TaiChi:
 
 
 def test_files_and_folders_called_mp4(root: Path) -> None:
+    (root / "train" / "._aaa#000000#000010.mp4").touch()  # macOS leaves these behind
+    (root / "train" / "notes.txt").touch()
     data = taichi(root)
     assert read_all(data, "test") == {"test/zzz#000000#000009.mp4": list(range(9))}
     assert len(data.store("train").names) == 8

@@ -83,6 +83,7 @@ def test_lists_beside_the_strips_and_strips_of_one_frame(root: Path) -> None:
     assert tiny(root / "frames-stable-many").store("train").digest == expected
     save_strip(root / "one.jpg", levels(1, 16, 16), vertical=True)
     assert TinyReader(8, 8).read(root / "one.jpg").shape == (32, 8, 8, 3)
+    assert (TinyReader(8, 8).count(root / "one.jpg"), TinyReader(8, 8, first=None).count(root / "one.jpg")) == (32, 1)
     with pytest.raises(BenchError, match="channels, fit and fps of tiny videos cannot be changed"):
         tiny(root, channels=1)
 
