@@ -7,8 +7,7 @@ from pathlib import Path
 
 from datamodules.content import Source
 from datamodules.errors import BenchError
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp")  # which files are tried; their content decides the format
+from datamodules.pictures import SUFFIXES
 
 WEIZMANN_SUBJECTS = 9
 WEIZMANN_FILES_PER_SUBJECT = 8  # 4 actions, each with its mirror image: numbers 2k and 2k + 1 are twins

@@ -1,21 +1,15 @@
 """A video as one image: frames side by side, MoCoGAN's file format."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, features
 
 from datamodules.bad_files import BadFile, DroppedFile
+from datamodules.pictures import opened, require_8_bits
 
 Resize = Literal["area", "bilinear", "bilinear_strip"]
-
-DEEP = (
-    "I",
-    "F",
-)  # modes of more than 8 bits, with their variants such as I;16: turned into 8 bits they would be clipped
 
 
 class Layout(NamedTuple):
@@ -63,16 +57,12 @@ class StripReader:
 
     def count(self, path: Path) -> int:
         """Frames of the strip, from the image's header."""
-        with _opened(path) as image:
+        with opened(path) as image:
             return self._layout(image.size).frames
 
     def read(self, path: Path) -> np.ndarray:
         """uint8 T H W 3."""
-        with _opened(path) as image:
-            layout = self._layout(image.size)
-            if image.mode.split(";")[0] in DEEP:
-                raise BadFile(f"mode {image.mode} has more than 8 bits a channel; save the strip with 8")
-            strip = image.convert("RGB")
+        strip, layout = self._opened(path)
         count, height, width, horizontal = layout
         if (height, width) == (self.height, self.width):
             return _cut(strip, layout)
@@ -82,6 +72,16 @@ class StripReader:
             return _cut(resized, Layout(count, self.height, self.width, horizontal))
         kernel = Image.Resampling.BOX if self.resize == "area" else Image.Resampling.BILINEAR
         return _resized(_cut(strip, layout), self.height, self.width, kernel)
+
+    def cut(self, path: Path) -> np.ndarray:
+        """uint8 T H W 3 in the size that the strip has."""
+        return _cut(*self._opened(path))
+
+    def _opened(self, path: Path) -> tuple[Image.Image, Layout]:
+        with opened(path) as image:
+            layout = self._layout(image.size)
+            require_8_bits(image)
+            return image.convert("RGB"), layout
 
     def _layout(self, size: tuple[int, int]) -> Layout:
         width, height = size
@@ -94,24 +94,6 @@ class StripReader:
         if count < self.min_frames:
             raise DroppedFile(f"{count} frames, fewer than min_frames={self.min_frames}")
         return Layout(count, height if horizontal else frame, frame, horizontal)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """The image, without Pillow's limit of 179 million pixels: 43,690 frames of 64x64."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (BadFile, DroppedFile, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
-        raise BadFile(f"not an image that Pillow knows ({path.stat().st_size} bytes)") from error
-    except Exception as error:  # decoders meet broken bytes with exceptions of many kinds
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise BadFile(f"not a readable image: {reason}") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _cut(strip: Image.Image, layout: Layout) -> np.ndarray:

@@ -1,0 +1,43 @@
+"""What every kind of video gives once opened: pictures one after another, and what was found out on the way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+
+
+class Picture(NamedTuple):
+    """One frame as it is stored; `time` in seconds, None where nothing tells it."""
+
+    frame: av.VideoFrame
+    time: float | None
+
+
+@dataclass
+class Footage:
+    """An opened video; sub-classes give its pictures. What is found out is complete when `pictures` has ended.
+
+    Attributes:
+        header: frames that the file claims to have; None where it does not say. A claim, often wrong.
+        seconds: duration that the file claims.
+        rate: frames a second; None where nothing tells it.
+        aspect: width of a pixel over its height.
+        warnings: what a user should know although the frames are usable.
+        broken: why frames are missing or damaged from some point on; the pictures given before are sound.
+    """
+
+    header: int | None = None
+    seconds: float | None = None
+    rate: float | None = None
+    aspect: Fraction = Fraction(1)
+    warnings: list[str] = field(default_factory=list)
+    broken: str | None = None
+
+    def pictures(self) -> Iterator[Picture]:
+        """The sound pictures in order. Raises `BadFile` where not even the first can be read."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Gives the file back."""
