@@ -123,9 +123,8 @@ class Landmarks:
 class FaceSquare:
     """The part of a video that vid2vid shows of a face: a square 2.5 times as wide as the face in the first frame.
 
-    It is centred on the face's width, and at a quarter of its height from below: (3 ymin + ymax) / 4 is a quarter from
-    above, so there is room for the hair. A square that sticks out of the picture is moved inside, or where it is larger
-    than the picture, black there.
+    It is centred on the landmarks' width, and a quarter of their height below the highest, since the hair lies above
+    them. A square that sticks out of the picture is moved inside; where it is larger than the picture, it is black.
 
     Args:
         width: of the square in widths of the face.
