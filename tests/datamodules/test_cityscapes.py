@@ -95,9 +95,16 @@ def test_a_gap_in_a_snippet_parts_it(root: Path, tmp_path: Path) -> None:
     (tmp_path / "leftImg8bit_sequence/train/aachen/aachen_000000_000012_leftImg8bit.png").unlink()
     store = data(tmp_path, frames=12).store("train")
     assert store.lengths.tolist() == [12, 17]
+    assert len(data(tmp_path, frames=13).store("train").names) == 1  # the shorter part is dropped and named
     with pytest.raises(BenchError, match=r"no video of train has data\.init_args\.frames=30 .*\n.*000000_000000"):
         data(tmp_path).store("train")
-    assert len(data(tmp_path, frames=13).store("train").names) == 1  # the shorter part is dropped and named
+
+
+def test_every_second_frame_is_no_sequence(tmp_path: Path) -> None:
+    for i in range(0, 30, 2):
+        save(tmp_path / f"leftImg8bit_sequence/train/aachen/aachen_000000_{i:06}_leftImg8bit.png", flat(i))
+    with pytest.raises(BenchError, match="no video of train has"):
+        data(tmp_path, frames=2).store("train")
 
 
 def test_other_names_and_layouts(root: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_dancers_poses_boxes_and_labels_lie_on_each_other(real_data: Path) -> 
     batch = data.eval_batch("train", [0], 3, 1, 0)
     label, pose, box = batch["condition"][0].numpy(), batch["pose"][0, 0].numpy(), batch["face_box"][0].numpy()
     assert box[0].tolist() == [11, 139, 504, 632]
-    drawn = (label < 250).any(0)  # T H W
+    drawn = np.any(label < 250, axis=0)  # T H W
     for t in range(3):
         there = pose[t, :, 2] > 0
         x, y = np.rint(pose[t, there, :2]).astype(int).T

@@ -66,6 +66,7 @@ def test_runs_part_where_numbers_jump() -> None:
 
     assert lengths(1, 2, 3, 7, 8, 9, 10) == [3, 4]
     assert lengths(1, 5, 9, 21, 25) == [3, 2]  # every fourth frame, one left out
+    assert lengths(1, 5, 9, 10, 14, 18) == [3, 3]  # a smaller step parts them as well
     assert lengths(1, 5, 9, step=1) == [1, 1, 1]
     assert lengths(3) == [1] and lengths() == []
     with pytest.raises(BenchError, match=r"odd\.png: its name has no frame number"):
