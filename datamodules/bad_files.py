@@ -6,7 +6,7 @@ from typing import Literal
 
 from datamodules.errors import BenchError
 
-OnError = Literal["raise", "skip"]
+OnError = Literal["raise", "skip", "truncate"]
 
 TOLERATED = 0.05  # more than this share of bad files says that something else is wrong than a few files
 
@@ -28,7 +28,8 @@ def judge(dataset: str, total: int, bad: Sequence[tuple[str, str]], on_error: On
         dataset: for the message.
         total: files in the set, good and bad.
         bad: (name, reason) of each file that cannot be used.
-        on_error: `raise` refuses any; `skip` leaves out up to 5 % of the files.
+        on_error: `raise` refuses any; `skip` leaves out up to 5 % of the files; `truncate` also, but the caller keeps
+            the sound frames of those that are only cut off.
 
     Raises:
         BenchError: naming the files and what to do.
@@ -37,12 +38,17 @@ def judge(dataset: str, total: int, bad: Sequence[tuple[str, str]], on_error: On
         return
     found = f"{dataset}: {len(bad)} of {total} files cannot be used:\n{listed(bad)}\n"
     if on_error == "raise":
-        raise BenchError(found + "Mend or remove them, or leave them out with data.init_args.on_error: skip")
+        raise BenchError(
+            found
+            + "Mend or remove them, or leave them out with data.init_args.on_error: skip; truncate keeps the sound "
+            "frames of those that are only cut off"
+        )
     if len(bad) > TOLERATED * total:
         raise BenchError(
-            found + f"on_error: skip tolerates at most {TOLERATED:.0%}: what is left would be another data set"
+            found + f"on_error: {on_error} tolerates at most {TOLERATED:.0%}: what is left would be another data set"
         )
-    log.warning("%sSkipped, as on_error: skip asks", found)
+    done = "Cut or skipped" if on_error == "truncate" else "Skipped"
+    log.warning("%s%s, as on_error: %s asks", found, done, on_error)
 
 
 def listed(entries: Sequence[tuple[str, str]], most: int = 5) -> str:

@@ -4,13 +4,14 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.cache_build import SCHEMA, Reader, build
+from datamodules.cache_stage import staged
 from datamodules.content import Content, Source, identify, remembered
+from datamodules.errors import BenchError
 from datamodules.files import Lease, describe
 from datamodules.store import Cache
 
@@ -41,6 +42,23 @@ def open_cache(dataset: str, sources: Sequence[Source], reader: Reader) -> Cache
     folder, key = _place(dataset, content, reader)
     if not folder.exists():
         _build_once(folder, key, sources, content, reader)
+    return Cache(staged(folder), key)
+
+
+def built_cache(dataset: str, sources: Sequence[Source], reader: Reader) -> Cache:
+    """The cache that `open_cache` built of these files, as they are now; never builds or copies.
+
+    Raises:
+        BenchError: there is none, or it is damaged.
+    """
+    content = remembered(sources, cache_root() / "known") or identify(sources, cache_root() / "known")
+    folder, key = _place(dataset, content, reader)
+    if not folder.exists():
+        others = sorted(path.name for path in folder.parent.glob(f"{dataset}-*"))
+        there = f"; there are {', '.join(others)}, of other files or another policy" if others else ""
+        raise BenchError(
+            f"there is no cache of these files: {folder} is missing{there}; reelbench data build makes it"
+        )
     return Cache(folder, key)
 
 
@@ -63,9 +81,6 @@ def _build_once(folder: Path, key: str, sources: Sequence[Source], content: Cont
         if folder.exists():
             return
     try:
-        for half in folder.parent.glob(f".{folder.name}.building-*"):
-            log.warning("removing %s, left behind by a process that was killed", half)
-            shutil.rmtree(half, ignore_errors=True)
         if not folder.exists():
             build(folder, key, sources, content, reader)
     finally:

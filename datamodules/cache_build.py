@@ -2,28 +2,22 @@
 
 import hashlib
 import json
-import logging
-import os
-import shutil
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from datamodules.bad_files import BadFile, DroppedFile, listed
+from datamodules.build_progress import BuildProgress, say
+from datamodules.cache_journal import Entry, Journal
 from datamodules.content import Content, Source, fingerprint
 from datamodules.errors import BenchError
 from datamodules.files import cannot_write, free_bytes, readable_size, sync_folder, write_whole
-from datamodules.store import ATTRIBUTE, FRAMES, INDEX, MANIFEST
+from datamodules.store import ATTRIBUTE, INDEX, MANIFEST
 
-SCHEMA = 1  # of the folder's layout and of what readers mean by their policy
-
-T = TypeVar("T")
-
-log = logging.getLogger(__name__)
+SCHEMA = 2  # of the folder's layout and of what readers mean by their policy
 
 
 class Reader(Protocol):
@@ -41,7 +35,7 @@ class Reader(Protocol):
     def shape(self) -> tuple[int, int, int]: ...  # noqa: D102
 
     def count(self, path: Path) -> int:
-        """Frames of the video, from the header alone. Raises `BadFile` or `DroppedFile`."""
+        """Frames by the header: an estimate for the plan, 0 where unknown. Raises `BadFile` or `DroppedFile`."""
         ...
 
     def read(self, path: Path) -> np.ndarray:
@@ -49,103 +43,207 @@ class Reader(Protocol):
         ...
 
 
-class _LeftOut:
-    """Files that could not be used, with the reason."""
+class Pieces(Protocol):
+    """One pass over a video, uint8 T H W C in pieces; the attributes are complete when they have ended.
 
-    def __init__(self) -> None:
-        self.skipped: list[tuple[str, str]] = []
-        self.dropped: list[tuple[str, str]] = []
+    Attributes:
+        header: frames that the file claims, None where it does not.
+        rate: frames a second, None where unknown.
+        warnings: what a user should know.
+        broken: why frames are missing at the end; None for a sound video.
+    """
 
-    def attempt(self, source: Source, action: Callable[[Path], T]) -> T | None:
-        """`action` on the file; None where the file is left out."""
-        try:
-            return action(source.path)
-        except BadFile as error:
-            self.skipped.append((source.name, str(error)))
-        except DroppedFile as error:
-            self.dropped.append((source.name, str(error)))
-        return None
+    header: int | None
+    rate: float | None
+    warnings: list[str]
+    broken: str | None
 
-    def require(self, good: Sequence[object], folder: Path) -> None:
-        """Raises `BenchError` where no file is left."""
-        if not good:
-            entries = listed([*self.skipped, *self.dropped])
-            raise BenchError(f"{folder.name}: none of the files can be used:\n{entries}")
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Raises `BadFile` where no frame can be read."""
+        ...
+
+
+@runtime_checkable
+class PieceReader(Protocol):
+    """A `Reader` for long videos and for parts of them."""
+
+    def count(self, path: Path, start: int = 0, end: int | None = None) -> int:
+        """As `Reader.count`, of the frames `start:end`."""
+        ...
+
+    def open(self, path: Path, start: int = 0, end: int | None = None) -> Pieces:
+        """The frames `start:end`."""
+        ...
 
 
 def build(folder: Path, key: str, sources: Sequence[Source], content: Content, reader: Reader) -> None:
-    """Makes the cache `folder`; see `datamodules.cache.open_cache`, which calls this under a lease."""
-    left_out = _LeftOut()
-    counts = [(source, left_out.attempt(source, reader.count)) for source in sources]
-    good = [source for source, count in counts if count is not None]
-    left_out.require(good, folder)
+    """Makes the cache `folder`; see `datamodules.cache.open_cache`, which calls this under a lease.
+
+    Each video that is done is kept: a build that was killed, or ran out of disk, goes on behind the last of them.
+    """
+    claimed = [_count(source, reader) for source in sources]
     height, width, channels = reader.shape
-    frames = sum(count for _, count in counts if count is not None)
-    need, free = frames * height * width * channels, free_bytes(folder)
-    if need > free:
-        raise BenchError(
-            f"the cache of {len(good)} videos needs {readable_size(need)}, but {folder.parent} has "
-            f"{readable_size(free)} free; free space, or point REELBENCH_CACHE to another disk"
-        )
-    log.info("building %s: %d videos, %d frames, %s", folder, len(good), frames, readable_size(need))
-    half = folder.with_name(f".{folder.name}.building-{uuid.uuid4().hex[:8]}")
+    journal = Journal(folder, key, [source.name for source in sources], height * width * channels)
+    resumable = False
     try:
-        half.mkdir()
-        with (half / FRAMES).open("wb") as out:
-            index = _decode(good, reader, out, left_out)
-            out.flush()
-            os.fsync(out.fileno())
-        left_out.require(index["name"].tolist(), folder)
+        _announce(folder, claimed, journal, height * width * channels)
+        _decode(sources, claimed, reader, journal)
+        _require(journal.entries, folder)
         if fingerprint(sources) != content.fingerprint:
             raise BenchError(f"files of {folder.name} changed while they were read; start again when they are complete")
-        raw = _packed(index)
-        write_whole(half / INDEX, raw)
-        manifest = {
+        journal.close()
+        raw = _packed(_index(sources, journal.entries))
+        write_whole(journal.half / INDEX, raw)
+        described = _manifest(sources, content, journal.entries)
+        described |= {
             "key": key,
             "schema": SCHEMA,
             "policy": dict(reader.policy),
-            "shape": [int(index["length"].sum()), channels, height, width],
+            "shape": [journal.bytes // (height * width * channels), channels, height, width],
             "index": hashlib.blake2b(raw, digest_size=16).hexdigest(),
-            "sources": [
-                {"name": source.name, "bytes": size, "blake2b": digest}
-                for source, (size, digest) in zip(sources, content.files, strict=True)
-            ],
-            "skipped": left_out.skipped,
-            "dropped": left_out.dropped,
         }
-        write_whole(half / MANIFEST, json.dumps(manifest, indent=1))
-        _publish(half, folder)
+        write_whole(journal.half / MANIFEST, json.dumps(described, indent=1, sort_keys=True))
+        _publish(journal.half, folder)
     except OSError as error:
-        raise cannot_write(half, error) from error
+        resumable = bool(journal.entries)
+        kept = f"; {len(journal.entries)} of {len(sources)} videos are done and kept" if resumable else ""
+        raise BenchError(f"{cannot_write(journal.half, error)}{kept}") from error
+    except (KeyboardInterrupt, SystemExit):
+        resumable = True
+        raise
     finally:
-        shutil.rmtree(half, ignore_errors=True)
+        if resumable:
+            journal.leave()
+        else:
+            journal.remove()
     sync_folder(folder.parent)
 
 
-def _decode(good: Sequence[Source], reader: Reader, out: BinaryIO, left_out: _LeftOut) -> dict[str, np.ndarray]:
-    """Appends every video's frames to `out`; the index of what was written."""
-    kept, lengths, pixels = [], [], []
-    for source in good:
-        video = left_out.attempt(source, reader.read)  # T H W C
-        if video is None:
-            continue
-        if video.dtype != np.uint8 or video.shape[1:] != tuple(reader.shape) or not len(video):
-            raise TypeError(f"{type(reader).__name__} gave {video.dtype} {video.shape}, not uint8 T {reader.shape}")
-        data = np.ascontiguousarray(video.transpose(0, 3, 1, 2)).reshape(-1).data  # T C H W
-        out.write(data)
-        kept.append(source)
-        lengths.append(len(video))
-        pixels.append(hashlib.blake2b(data, digest_size=16).hexdigest())
-    length = np.array(lengths, dtype=np.int64)
+def _count(source: Source, reader: Reader | PieceReader) -> int | Entry:
+    """Frames that the header claims, or the entry of a file that cannot be used."""
+    try:
+        if isinstance(reader, PieceReader):
+            return reader.count(source.path, source.start, source.end)
+        return reader.count(source.path)
+    except BadFile as error:
+        return {"name": source.name, "skipped": str(error)}
+    except DroppedFile as error:
+        return {"name": source.name, "dropped": str(error)}
+
+
+def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, frame_bytes: int) -> None:
+    """Says what will be built, before anything is. Raises `BenchError` where the disk is too small for it."""
+    counts = [count for count in claimed if isinstance(count, int)]
+    _require([entry if isinstance(entry, dict) else {"length": entry} for entry in claimed], folder)
+    unknown = counts.count(0)
+    need, free = sum(counts) * frame_bytes, free_bytes(folder)
+    open_end = f" and more ({unknown} files do not say how long they are)" if unknown else ""
+    if need - journal.bytes > free:
+        raise BenchError(
+            f"the cache of {len(counts)} videos needs {readable_size(need)}{open_end}, but {folder.parent} has "
+            f"{readable_size(free)} free; free space, or point REELBENCH_CACHE to another disk"
+        )
+    left_out = f", {len(claimed) - len(counts)} files left out" if len(counts) < len(claimed) else ""
+    say(
+        f"building the cache {folder}: {len(counts)} videos{left_out}, about {sum(counts):,} frames, "
+        f"{readable_size(need)}{open_end}; {readable_size(free)} free"
+    )
+
+
+def _decode(sources: Sequence[Source], claimed: Sequence[int | Entry], reader: Reader, journal: Journal) -> None:
+    """Appends every video's frames that the journal does not have yet."""
+    done = len(journal.entries)
+    with BuildProgress("decoding", len(sources), done) as progress:
+        for source, count in list(zip(sources, claimed, strict=True))[done:]:
+            if isinstance(count, int):
+                journal.finish(_video(source, reader, journal, progress))
+            else:
+                journal.finish(count)
+            progress.advance(videos=1)
+
+
+def _video(source: Source, reader: Reader, journal: Journal, progress: BuildProgress) -> Entry:
+    """Writes one video's frames; its entry in the journal."""
+    entry: Entry = {"name": source.name}
+    length = 0
+    try:
+        if isinstance(reader, PieceReader):
+            reading = reader.open(source.path, source.start, source.end)
+        else:
+            reading = _Whole(reader, source)
+        for piece in reading:  # T H W C
+            if piece.dtype != np.uint8 or piece.shape[1:] != tuple(reader.shape) or not len(piece):
+                raise TypeError(f"{type(reader).__name__} gave {piece.dtype} {piece.shape}, not uint8 T {reader.shape}")
+            journal.write(np.ascontiguousarray(piece.transpose(0, 3, 1, 2)).reshape(-1).data)  # T C H W
+            length += len(piece)
+            progress.advance(frames=len(piece))
+    except BadFile as error:
+        return entry | {"skipped": str(error)}
+    except DroppedFile as error:
+        return entry | {"dropped": str(error)}
+    facts = {"header": reading.header, "rate": reading.rate, "warnings": reading.warnings, "cut": reading.broken}
+    return entry | {"length": length} | {key: fact for key, fact in facts.items() if fact}
+
+
+class _Whole:
+    """What a `Reader` gives, as `Pieces`."""
+
+    def __init__(self, reader: Reader, source: Source) -> None:
+        self._reader, self._source = reader, source
+        self.header: int | None = None
+        self.rate: float | None = None
+        self.warnings: list[str] = []
+        self.broken: str | None = None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        video = self._reader.read(self._source.path)
+        start, end = self._source.start, self._source.end
+        if end is not None and end > len(video):
+            self.broken = f"frames {start}:{end} were asked for, but it has {len(video)}"
+        video = video[start:end]
+        if not len(video):
+            raise BadFile(self.broken or f"has no frame from {start} on")
+        yield video
+
+
+def _require(entries: Sequence[Entry], folder: Path) -> None:
+    """Raises `BenchError` where no video can be used."""
+    if not any("length" in entry for entry in entries):
+        reasons = [*_reasons(entries, "skipped"), *_reasons(entries, "dropped")]
+        raise BenchError(f"{folder.name}: none of the files can be used:\n{listed(reasons)}")
+
+
+def _reasons(entries: Sequence[Entry], kind: str) -> list[tuple[str, str]]:
+    return [(entry["name"], entry[kind]) for entry in entries if kind in entry]
+
+
+def _index(sources: Sequence[Source], entries: Sequence[Entry]) -> dict[str, np.ndarray]:
+    """Where each video lies, and what is known of it."""
+    kept = [(source, entry) for source, entry in zip(sources, entries, strict=True) if "length" in entry]
+    length = np.array([entry["length"] for _, entry in kept], dtype=np.int64)
     index = {
-        "name": np.array([source.name for source in kept]),
+        "name": np.array([source.name for source, _ in kept]),
         "length": length,
         "offset": np.cumsum(length) - length,
-        "pixels": np.array(pixels),
+        "pixels": np.array([entry["pixels"] for _, entry in kept]),
     }
-    for name in good[0].attributes:
-        index[ATTRIBUTE + name] = np.array([source.attributes[name] for source in kept], dtype=np.int64)
+    for name in sources[0].attributes:
+        index[ATTRIBUTE + name] = np.array([source.attributes[name] for source, _ in kept], dtype=np.int64)
     return index
+
+
+def _manifest(sources: Sequence[Source], content: Content, entries: Sequence[Entry]) -> dict[str, Any]:
+    """What became of each file."""
+    shown = ("length", "header", "rate", "warnings")
+    return {
+        "sources": [
+            {"name": source.name, "bytes": size, "blake2b": digest} | {key: e[key] for key in shown if key in e}
+            for source, (size, digest), e in zip(sources, content.files, entries, strict=True)
+        ],
+        "skipped": _reasons(entries, "skipped"),
+        "dropped": _reasons(entries, "dropped"),
+        "cut": _reasons(entries, "cut"),
+    }
 
 
 def _publish(half: Path, folder: Path) -> None:

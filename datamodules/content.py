@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
+from typing import Any
 
 from datamodules.errors import BenchError
 from datamodules.files import write_whole
@@ -16,17 +18,25 @@ UNREADABLE = (-1, "unreadable")
 
 @dataclass(frozen=True)
 class Source:
-    """One file of a data set.
+    """One video of a data set.
 
     Attributes:
-        path: where it lies.
+        path: its file, or the folder of its frames.
         name: relative to the data set, with `/`; part of its identity.
         attributes: numbers of its video, such as category and subject; all sources of a set have the same keys.
+        start, end: which frames of the file are the video, counted as they are stored; None is the file's end.
     """
 
     path: Path
     name: str
     attributes: Mapping[str, int]
+    start: int = 0
+    end: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the video is all of its file."""
+        return self.start == 0 and self.end is None
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Content:
     Attributes:
         digest: of every file's bytes, name and attributes.
         fingerprint: of the files before they were read; see `fingerprint`.
-        files: size in bytes and digest of each file, in order; empty where `digest` was remembered.
+        files: size in bytes and digest of each source's file, in order; empty where `digest` was remembered.
     """
 
     digest: str
@@ -51,14 +61,27 @@ def fingerprint(sources: Sequence[Source]) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for source in sources:
-        try:
-            stat = source.path.stat()
-            state: tuple[int, ...] | str = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        except OSError as error:
-            state = str(error.strerror)
-        record = (os.fspath(source.path.absolute()), source.name, sorted(source.attributes.items()), state)
-        digest.update(repr(record).encode())
+        place: tuple[Any, ...] = (os.fspath(source.path.absolute()), source.name, sorted(source.attributes.items()))
+        if not source.whole:
+            place += (source.start, source.end)
+        digest.update(repr((*place, _state(source.path))).encode())
     return digest.hexdigest()
+
+
+def _state(path: Path) -> Any:
+    """What changes when a file or the files of a folder may have changed."""
+    try:
+        stat = path.stat()
+        own = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        return (own, [(p.name, _state(p)) for p in _files(path)]) if S_ISDIR(stat.st_mode) else own
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a folder of frames, sorted; what lies deeper does not belong to the video."""
+    with os.scandir(folder) as entries:
+        return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and not e.is_dir())
 
 
 def remembered(sources: Sequence[Source], memory: Path) -> Content | None:
@@ -77,10 +100,16 @@ def identify(sources: Sequence[Source], memory: Path) -> Content:
             hashed at each start.
     """
     before = fingerprint(sources)
-    digest, files = hashlib.blake2b(digest_size=16), []
+    digest = hashlib.blake2b(digest_size=16)
+    files: list[tuple[int, str]] = []
+    last: Path | None = None
     for source in sources:
-        files.append(_hash(source.path))
-        digest.update(json.dumps([source.name, dict(source.attributes), files[-1]], sort_keys=True).encode())
+        files.append(files[-1] if source.path == last else _hash(source.path))  # segments of one file: read once
+        last = source.path
+        described: list[Any] = [source.name, dict(source.attributes), files[-1]]
+        if not source.whole:
+            described += [source.start, source.end]
+        digest.update(json.dumps(described, sort_keys=True).encode())
     content = Content(digest.hexdigest(), before, files)
     if UNREADABLE not in files:
         with contextlib.suppress(OSError, BenchError):
@@ -90,10 +119,20 @@ def identify(sources: Sequence[Source], memory: Path) -> Content:
 
 
 def _hash(path: Path) -> tuple[int, str]:
-    """Size and digest of a file."""
+    """Size and digest of a file, or of all files of a folder with their names."""
     try:
+        if path.is_dir():
+            return _hash_folder(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
             return file.tell(), digest
     except OSError:
         return UNREADABLE  # the reader says why, when the cache is built
+
+
+def _hash_folder(folder: Path) -> tuple[int, str]:
+    parts = [(path.name, *_hash(path)) for path in _files(folder)]
+    if any(part[1:] == UNREADABLE for part in parts):
+        return UNREADABLE
+    digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return sum(size for _, size, _ in parts), digest

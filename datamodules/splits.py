@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,15 @@ def by_stem(stems: Sequence[str], val: float, test: float) -> np.ndarray:
     return np.select([place < val, place < val + test], ["val", "test"], "train")
 
 
-def by_group(groups: np.ndarray, val: Sequence[int], test: Sequence[int]) -> np.ndarray:
+def by_group(groups: np.ndarray, val: Sequence[int | str], test: Sequence[int | str]) -> np.ndarray:
     """Split of each member of a group, such as the videos of a subject; groups that are not named are train."""
-    found = set(groups.tolist())
-    both, unknown = set(val) & set(test), (set(val) | set(test)) - found
+    found: set[Any] = set(groups.tolist())
+    both: set[Any] = set(val) & set(test)
+    unknown: set[Any] = (set(val) | set(test)) - found
     if both or unknown:
         wrong = f"{sorted(both)} is in both" if both else f"{sorted(unknown)} is not among {sorted(found)}"
         raise BenchError(f"data.init_args.val={list(val)} and test={list(test)} must name different groups: {wrong}")
-    return np.select([np.isin(groups, list(val)), np.isin(groups, list(test))], ["val", "test"], "train")
+    return np.select([np.isin(groups, np.array(val)), np.isin(groups, np.array(test))], ["val", "test"], "train")
 
 
 def _place(stem: str) -> float:

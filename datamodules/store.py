@@ -69,9 +69,11 @@ class Cache:
 
     Attributes:
         names, lengths, attributes: per video, in the order of the frames.
+        pixels: digest of each video's frames as they lie in the file.
         total: files that the data set had, usable or not.
         skipped: (name, reason) of the files that could not be used.
         dropped: (name, reason) of those that the data set's rule left out.
+        cut: (name, reason) of the videos of which only the sound frames before a break are here.
 
     Raises:
         BenchError: the folder is damaged. It is not rebuilt by itself: other runs may be reading it, and a cache, which
@@ -85,8 +87,9 @@ class Cache:
         self.total = len(manifest["sources"])
         self.skipped = [(name, reason) for name, reason in manifest["skipped"]]
         self.dropped = [(name, reason) for name, reason in manifest["dropped"]]
+        self.cut = [(name, reason) for name, reason in manifest["cut"]]
         self.names = [str(name) for name in index["name"]]
-        self.offsets, self.lengths, self._pixels = index["offset"], index["length"], index["pixels"]
+        self.offsets, self.lengths, self.pixels = index["offset"], index["length"], index["pixels"]
         self.attributes = {k.removeprefix(ATTRIBUTE): v for k, v in index.items() if k.startswith(ATTRIBUTE)}
 
     def _read(self, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -114,7 +117,7 @@ class Cache:
         """
         attributes = {name: values[rows] for name, values in self.attributes.items()}
         digest = hashlib.blake2b(repr(self.shape[1:]).encode(), digest_size=8)
-        digest.update("".join(self._pixels[rows]).encode())
+        digest.update("".join(self.pixels[rows]).encode())
         for name in sorted(attributes):
             digest.update(name.encode() + attributes[name].astype("<i8").tobytes())
         return CachedStore(

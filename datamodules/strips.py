@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.bad_files import OnError, judge, listed, log
-from datamodules.base import ClipData, Store
-from datamodules.cache import open_cache
+from datamodules.bad_files import OnError
+from datamodules.cached_data import CachedData
+from datamodules.content import Source
 from datamodules.errors import BenchError
 from datamodules.splits import by_group, by_stem
 from datamodules.store import Cache
@@ -15,7 +15,7 @@ from datamodules.strip_folder import find_root, list_sources, strip_set
 from datamodules.strip_reader import Resize, StripReader
 
 
-class Strips(ClipData):
+class Strips(CachedData):
     """Videos stored as image strips, decoded once into the cache.
 
     `category` numbers the class folders in sorted order. Weizmann also has `subject` and is split by it, because a
@@ -35,7 +35,7 @@ class Strips(ClipData):
         resize: `area`, `bilinear`, or `bilinear_strip`, the official rule; see `StripReader`.
         frame_width: of frames that are not square.
         val, test: shares of the files, or for Weizmann lists of subjects; None takes 0.05 each, or subjects 7 and 8.
-        on_error: `raise` names the files that cannot be used; `skip` leaves out up to 5 % of them.
+        on_error: `raise` names the files that cannot be used; `skip` and `truncate` leave out up to 5 % of them.
     """
 
     def __init__(
@@ -62,48 +62,21 @@ class Strips(ClipData):
         self.reader = StripReader(self.height, self.width, resize, frame_width, min_frames)
         self.val = self.known.val if val is None else val
         self.test = self.known.test if test is None else test
-        self._cache: Cache | None = None
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
         """Clips with the attribute `category`, for Weizmann also `subject`."""
         return super().gives(**init_args) | {"attributes"}
 
-    def open_store(self, split: str) -> Store:
-        """The split's videos; the first process that needs the cache builds it."""
-        if self._cache is None:
-            self._cache = self._open()
-        cache = self._cache
-        rows = np.flatnonzero((cache.lengths >= self.frames) & (self._splits(cache) == split))
-        if not len(rows):
-            raise BenchError(
-                f"{self.name}: none of {len(cache.names)} videos is in split {split!r} with "
-                f"data.init_args.val={self.val} and test={self.test}"
-            )
-        return cache.select(rows)
+    def list_sources(self) -> list[Source]:
+        """Every strip of every category folder."""
+        return list_sources(find_root(self.dataset, self.known, self.root), self.known)
 
-    def _open(self) -> Cache:
-        sources = list_sources(find_root(self.dataset, self.known, self.root), self.known)
-        cache = open_cache(self.name, sources, self.reader)
-        long = cache.lengths >= self.frames
-        short = [
-            (cache.names[row], f"{cache.lengths[row]} frames, but a clip has data.init_args.frames={self.frames}")
-            for row in np.flatnonzero(~long)
-        ]
-        bad = [*cache.skipped, *short]
-        left = set(cache.attributes["category"][long].tolist())
-        gone = {s.name: s.path.parent.name for s in sources if s.attributes["category"] not in left}
-        if gone:
-            reasons = [entry for entry in [*bad, *cache.dropped] if entry[0] in gone]
-            names = ", ".join(sorted(set(gone.values())))
-            raise BenchError(f"{self.name}: no usable video is left of category {names}:\n{listed(reasons)}")
-        judge(self.name, cache.total, bad, self.on_error)
-        if cache.dropped:
-            entries = listed(cache.dropped)
-            log.warning("%s: %d of %d strips are dropped:\n%s", self.name, len(cache.dropped), cache.total, entries)
-        return cache
+    def split_rule(self) -> str:
+        """For messages."""
+        return f"data.init_args.val={self.val} and test={self.test}"
 
-    def _splits(self, cache: Cache) -> np.ndarray:
+    def splits(self, cache: Cache) -> np.ndarray:
         """Split name of each video."""
         val, test, subjects = self.val, self.test, cache.attributes.get("subject")
         if subjects is not None and isinstance(val, list) and isinstance(test, list):

@@ -71,7 +71,7 @@ class VideoReader:
 
     def count(self, path: Path, start: int = 0, end: int | None = None) -> int:
         """Frames that the header claims, an estimate; 0 where it does not say. Raises `BadFile`."""
-        with open_video(path, self.frame_width) as video:
+        with open_video(path, self.frame_width, header_only=True) as video:
             claimed = video.header or round((video.seconds or 0) * (video.rate or 0))
             native = max(min(claimed, end or claimed) - start, 0)
             if self.fps is None or not video.rate:

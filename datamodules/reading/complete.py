@@ -27,8 +27,9 @@ def missing(claims: Claims, decoded: int, end: float, step: float, path: Path) -
     """Why frames are missing at the end, or None.
 
     Which claim can be trusted depends on the container. An avi's duration is guessed again from what is there, its
-    frame count is not. An mp4 may hide frames by an edit list, so its count counts only where its duration agrees.
-    Matroska names a duration only. GIF names nothing, but ends with a mark. Other formats make no claim.
+    frame count is not. An mp4 may hide frames by an edit list, so its count counts only where its duration agrees; its
+    boxes say where they end. Matroska names a duration only. GIF names nothing, but ends with a mark. Other formats
+    make no claim.
 
     Args:
         claims: of the header.
@@ -41,6 +42,8 @@ def missing(claims: Claims, decoded: int, end: float, step: float, path: Path) -
     fewer = claims.frames is not None and decoded < claims.frames - allowed
     if "avi" in claims.container and fewer:
         return f"cut off: the header names {claims.frames} frames, {decoded} decode"
+    if "mp4" in claims.container and (box := _open_box(path)):
+        return f"cut off: the file ends within its `{box}` box, {decoded} frames decode"
     if "mp4" in claims.container and fewer and _ends_early(end - claims.start, claims.seconds, allowed * step):
         return f"cut off: the header names {claims.frames} frames, {decoded} decode"
     if "matroska" in claims.container and _ends_early(end, claims.seconds, allowed * step):
@@ -57,6 +60,24 @@ def tag_seconds(tag: str | None) -> float | None:
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except ValueError:
         return None
+
+
+def _open_box(path: Path) -> str | None:
+    """The name of the mp4 box that is longer than the rest of the file."""
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while at < size:
+            file.seek(at)
+            head = file.read(16)
+            length, name = int.from_bytes(head[:4], "big"), head[4:8]
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if not name.isalnum() or length == 0:
+                return None  # something behind the boxes, or a last box without a length
+            if length < 8 or at + length > size:
+                return name.decode("ascii", "replace")
+            at += length
+    return None
 
 
 def _ends_early(end: float, seconds: float | None, slack: float) -> bool:

@@ -38,12 +38,13 @@ def is_strip(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def open_video(path: Path, frame_width: int | None = None) -> Iterator[Footage]:
+def open_video(path: Path, frame_width: int | None = None, header_only: bool = False) -> Iterator[Footage]:
     """Opens a file or folder of frames by its content.
 
     Args:
         path: a video, an .npy or .npz, a strip, or a folder of pictures.
         frame_width: of frames side by side in a strip that are not square.
+        header_only: no pictures will be asked for.
 
     Raises:
         BadFile: saying why it is no video.
@@ -57,7 +58,7 @@ def open_video(path: Path, frame_width: int | None = None) -> Iterator[Footage]:
         case "array":
             footage = ArrayFile(path)
         case "video":
-            footage = VideoFile(path)
+            footage = VideoFile(path, header_only)
     try:
         yield footage
     finally:

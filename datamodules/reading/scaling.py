@@ -13,9 +13,16 @@ from datamodules.reading.orientation import UPRIGHT, Turn, turn_of
 Fit = Literal["squash", "crop", "pad"]
 Alpha = Literal["black", "white", "drop"]
 
-# AREA averages all pixels that a new one covers. The other flags cost nothing beside decoding and make the result equal
-# on every processor and exact: without FULL_CHR_H_INT white comes out as 253.
-RESIZE = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
+# AREA averages all pixels that a new one covers. The other flags cost little beside decoding and make the result equal
+# on every processor and exact: without FULL_CHR_H_INT white comes out as 253, without FULL_CHR_H_INP every second
+# column of an RGB picture has no colour of its own.
+RESIZE = (
+    Interpolation.AREA
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
 UNTAGGED, HD_HEIGHT = 2, 720  # from this height on videos that do not say are BT.709; FFmpeg takes BT.601
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 from av.stream import Disposition
+from av.video.frame import PictureType
 
 from datamodules.bad_files import BadFile
 from datamodules.files import readable_size
@@ -20,17 +21,24 @@ class VideoFile(Footage):
     """A container that FFmpeg can open, decoded from its start by one thread.
 
     Seeking is never used: after a stream copy, or in a file with a wrong index, it lands on frames that cannot be
-    decoded. Frames that follow a damaged one are not given, since they are predicted from it.
+    decoded. Frames that may be predicted from a damaged one are not given: those that follow it, and the B frames shown
+    before it.
+
+    Args:
+        path: the file.
+        header_only: no pictures will be asked for: FFmpeg need not decode the first ones, which takes as long as 20
+            frames of H.264.
 
     Raises:
         BadFile: not a readable video, or no video in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, header_only: bool = False) -> None:
         super().__init__()
         self._path = path
+        options = {"skip_frame": "all"} if header_only else {}
         try:
-            self._container: Any = av.open(os.fspath(path))
+            self._container: Any = av.open(os.fspath(path), options=options)
         except (av.FFmpegError, ValueError) as error:
             raise BadFile(_unreadable(path, error)) from error
         try:
@@ -76,6 +84,7 @@ class VideoFile(Footage):
     def pictures(self) -> Iterator[Picture]:
         """Sound frames; afterwards `broken` and `warnings` say what was found."""
         number, damaged, interlaced = 0, [], False
+        held: list[Picture] = []  # B frames: sound only if the next frame of another type is
         timing = Timing(self.rate)
         try:
             for frame in self._container.decode(self._stream):
@@ -84,14 +93,20 @@ class VideoFile(Footage):
                 interlaced = interlaced or frame.interlaced_frame
                 picture = Picture(frame, timing.of(frame))
                 number += 1
-                if not damaged:
-                    yield picture
+                if damaged:
+                    continue
+                held.append(picture)
+                if frame.pict_type != PictureType.B:
+                    yield from held
+                    held = []
         except av.FFmpegError as error:
             self.broken = f"breaks off after {number}{self._claimed()} frames: {error.strerror}"
         else:
             self._judge_length(number, timing)
         if damaged:
             self.broken = f"{len(damaged)} of {number} frames are damaged, the first is frame {damaged[0]}"
+        if self.broken is None:
+            yield from held
         self.warnings += timing.warnings()
         if interlaced:
             self.warnings.append("interlaced: both fields of a frame are kept as they are, moving edges look combed")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datamodules import cache as cache_module
-from datamodules import cache_build
+from datamodules import cache_build, cache_journal
 from datamodules import content as content_module
 from datamodules.cache import cache_root, open_cache
 from datamodules.content import Source
@@ -218,19 +218,23 @@ def test_a_small_disk_is_refused_before_anything_is_written(
     open_cache("bytes", sources, reader)
 
 
-def test_a_disk_that_fills_up_leaves_nothing_half(
+def test_a_disk_that_fills_up_keeps_what_is_done(
     sources: list[Source], cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr(cache_build.os, "fsync", refuse)
+        full.setattr(cache_journal.os, "fsync", refuse)
         full.setattr(cache_module, "Lease", _NoLease)
-        with pytest.raises(BenchError, match=r"cannot write .*: No space left on device; .* free there"):
+        message = r"cannot write .*: No space left on device; .* free there.*; 3 of 3 videos are done and kept"
+        with pytest.raises(BenchError, match=message):
             open_cache("bytes", sources, ByteReader())
-    assert left_in(cache_folder) == []
-    assert everything(open_cache("bytes", sources, ByteReader())).lengths.sum() == 55
+    assert [name for name in left_in(cache_folder) if ".building-" not in name] == []
+    reader = ByteReader()
+    cache = open_cache("bytes", sources, reader)
+    assert not reader.reads and everything(cache).lengths.sum() == 55
+    assert left_in(cache_folder) == [cache.folder.name]
 
 
 class _NoLease:
@@ -246,7 +250,7 @@ class _NoLease:
         pass
 
 
-def test_a_write_that_the_kernel_cuts_off_leaves_nothing_half(tmp_path: Path, cache_folder: Path) -> None:
+def test_a_write_that_the_kernel_cuts_off_costs_one_video(tmp_path: Path, cache_folder: Path) -> None:
     script = (
         "import resource, sys\n"
         "from pathlib import Path\n"
@@ -260,8 +264,11 @@ def test_a_write_that_the_kernel_cuts_off_leaves_nothing_half(tmp_path: Path, ca
     )
     command = [sys.executable, "-c", script, str(tmp_path / "data")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "cannot write" in done.stdout and "File too large" in done.stdout
-    assert left_in(cache_folder) == []
+    assert "cannot write" in done.stdout and "File too large" in done.stdout and "1 of 2 videos are done" in done.stdout
+    reader = ByteReader()
+    cache = open_cache("bytes", byte_files(tmp_path / "data", a=bytes(500), b=bytes(5000)), reader)
+    assert reader.reads == ["b"] and cache.lengths.tolist() == [500, 5000]
+    assert left_in(cache_folder) == [cache.folder.name]
 
 
 def test_files_that_change_while_they_are_read_make_no_cache(sources: list[Source], cache_folder: Path) -> None:

@@ -187,7 +187,7 @@ def test_strips_below_min_frames_are_dropped_and_counted(root: Path, caplog: pyt
         save_strip(root / "a" / f"short{number}.png", noise_video(number, frames=31))
     data = own(root)
     assert sum(map(len, named(data).values())) == 60
-    assert "10 of 70 strips are dropped" in caplog.text and "31 frames, fewer than min_frames=32" in caplog.text
+    assert "10 of 70 videos are dropped" in caplog.text and "31 frames, fewer than min_frames=32" in caplog.text
     assert sum(map(len, named(own(root, min_frames=31)).values())) == 70
 
 
