@@ -72,4 +72,4 @@ class ExpectedSkips:
 
 def _set_in(reason: str) -> bool:
     """Whether `reason` names a variable that is set."""
-    return any(os.environ.get(name) for name in re.findall(r"\bREELBENCH_[A-Z]+\b", reason))
+    return any(os.environ.get(name) for name in re.findall(r"\bREELBENCH_[A-Z_]+\b", reason))

@@ -111,6 +111,8 @@ def test_which_skips_a_list_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("REELBENCH_DATA", "/somewhere")  # now that the files are there, the tests must run
     assert not allows("a::x", "")
     assert not allows("a::z", "REELBENCH_DATA is not set")
+    monkeypatch.setenv("REELBENCH_POSE_MODELS", "/somewhere")  # a name of several words
+    assert not allows("a::z", "REELBENCH_POSE_MODELS is not set")
     assert allows("a::z", "slow")
     assert allows("a::y[1]", "no luck")
 

@@ -136,3 +136,11 @@ def test_official_numbers(parity: Path) -> None:
     np.testing.assert_allclose(normalised, official, atol=1e-3)  # float32 poses of up to 1300 pixels
     smooth = median_smooth(official, 7)[3]
     np.testing.assert_allclose(smooth.reshape(-1), file["output/median_window7_first"], atol=1e-9)
+
+
+@pytest.mark.parametrize(("tallest", "taken"), [(1.05, 420.0), (1.2, 504.0)])
+def test_a_slightly_taller_body_elsewhere_does_not_count(tallest: float, taken: float) -> None:
+    """At the nearest stand the target is 420 tall; in the middle once 5 % or 20 % taller than that."""
+    heights = 0.6 * TARGET_TOE
+    heights[20] = tallest * 420
+    assert fit(dancer(TARGET_TOE, heights), SOURCE, BODY_25).scale_near == pytest.approx(taken / 320, rel=1e-6)

@@ -106,3 +106,21 @@ def test_frames_do_not_depend_on_each_other() -> None:
 def test_other_skeletons_and_empty_frames(persons: int) -> None:
     drawn = draw(random_people(1, 2, persons, COCO_18), 100, 100)
     assert drawn.shape == (2, 100, 100, 3) and drawn.any() == bool(persons)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "colour"),
+    [
+        ("right_ear", "right_eye", (153, 0, 153)),
+        ("left_ear", "left_eye", (51, 0, 153)),
+        ("neck", "right_shoulder", (153, 51, 0)),
+        ("left_shoulder", "left_elbow", (51, 153, 0)),
+        ("mid_hip", "right_hip", (0, 153, 51)),
+        ("left_hip", "left_knee", (0, 51, 153)),
+        ("right_ankle", "right_heel", (0, 153, 153)),
+        ("left_big_toe", "left_small_toe", (0, 0, 153)),
+    ],
+)
+def test_limbs_have_the_published_colours(a: str, b: str, colour: tuple[int, ...]) -> None:
+    (frame,) = draw(body(**{a: (20, 30), b: (60, 30)}), 60, 90)
+    assert colours(frame) == {colour}
