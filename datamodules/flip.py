@@ -1,0 +1,87 @@
+"""Mirrored training clips, decided for each clip of each step by a key: no state, the same on any number of devices."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from datamodules.base import ClipData, training_seed
+from datamodules.batch import VideoBatch
+from datamodules.errors import BenchError
+from datamodules.pose.skeletons import Skeleton, skeleton
+from datamodules.stream import keyed_rng
+
+_PICTURES = frozenset({"video", "context", "source", "condition", "labels", "instances", "mask"})
+_POSES = frozenset({"pose", "source_pose"})
+_OTHERS = frozenset({"attributes", "index", "name", "step"})
+
+
+class Flipped(ClipData):
+    """A data set whose training clips may be mirrored. Evaluation clips never are.
+
+    An epoch stays one pass over the clips; each is mirrored with probability 1/2, keyed by seed, step and the clip's
+    number.
+
+    Attributes:
+        flip: whether training clips are mirrored.
+        skeleton: name of the poses' skeleton, where there are poses; right and left joints change places.
+    """
+
+    flip = False
+    skeleton: str | None = None
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Mirrors on the device, before frames become floats."""
+        return super().on_after_batch_transfer(self._flipped(batch) if self.flip else batch, dataloader_idx)
+
+    def _flipped(self, batch: Any) -> Any:
+        if not isinstance(batch, dict):
+            return batch
+        if "index" not in batch:
+            return {name: self._flipped(stream) for name, stream in batch.items()}
+        if "step" not in batch:
+            return batch
+        seed, step = training_seed(), batch["step"]
+        which = [keyed_rng("flip", seed, step, i).random() < 0.5 for i in batch["index"].tolist()]
+        poses = skeleton(self.skeleton) if self.skeleton is not None else None
+        return mirrored(cast(VideoBatch, batch), torch.tensor(which, device=batch["index"].device), poses)
+
+
+def mirrored(batch: VideoBatch, which: Tensor, poses: Skeleton | None = None) -> VideoBatch:
+    """The batch with the clips `which` (B bool) mirrored. What is drawn with colours for right and left is not redrawn.
+
+    Raises:
+        BenchError: the batch holds something that cannot be mirrored.
+    """
+    width = batch["video"].shape[-1]
+    out: dict[str, Any] = {}
+    for key, value in batch.items():
+        if key in _OTHERS:
+            out[key] = value
+            continue
+        value = cast(Tensor, value)
+        if key in _PICTURES:
+            turned = value.flip(-1)
+        elif key in _POSES and poses is not None:
+            turned = _pose(value, width, poses)
+        elif key == "face_box":
+            turned = _box(value, width)
+        else:
+            raise BenchError(f"data.init_args.flip: {key} cannot be mirrored; set flip to false")
+        out[key] = torch.where(which.reshape(-1, *(1,) * (value.ndim - 1)), turned, value)
+    return cast(VideoBatch, out)
+
+
+def _pose(pose: Tensor, width: int, poses: Skeleton) -> Tensor:
+    """... J 3: pixel x goes to width - 1 - x; missing joints stay zero."""
+    swap = torch.as_tensor(poses.swap.copy(), device=pose.device)
+    turned = pose.index_select(-2, swap)
+    x = torch.where(turned[..., 2] > 0, width - 1 - turned[..., 0], 0)
+    return torch.cat([x[..., None], turned[..., 1:]], -1)
+
+
+def _box(box: Tensor, width: int) -> Tensor:
+    """... 4 as y0, y1, x0, x1, the far ends exclusive; an empty box stays zero."""
+    y, x = box[..., :2], box[..., 2:]
+    turned = torch.cat([y, width - x.flip(-1)], -1)
+    return torch.where((box == 0).all(-1, keepdim=True), box, turned)

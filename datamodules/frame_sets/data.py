@@ -1,0 +1,93 @@
+"""Data sets whose frames are many files each: videos of pictures with label maps, conditions, key-points."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from datamodules.bad_files import OnError, judge, listed, log
+from datamodules.base import Store
+from datamodules.errors import BenchError
+from datamodules.flip import Flipped
+from datamodules.frame_sets.listing import FrameSource, Paired, Role, pair
+from datamodules.frame_sets.reader import FrameReader
+from datamodules.frame_sets.store import FileStore
+from datamodules.layout import Layout
+from datamodules.reading.scaling import Fit
+
+
+class FrameSetData(Flipped):
+    """Base of the sets. A sub-class makes `reader` and lists the videos of a split.
+
+    Args:
+        layout: how the set is distributed.
+        root: the set's folder; None takes its name below `REELBENCH_DATA`.
+        phases: what train, val and test are called in the set's folders.
+        fit: how pictures of another aspect fill the frame: `squash`, `crop` (the middle) or `pad` (black).
+        on_error: `raise` names the frames whose files do not belong together; `skip` leaves out up to 5 % of them.
+    """
+
+    reader: FrameReader
+
+    def __init__(
+        self,
+        layout: Layout,
+        root: str | None,
+        phases: tuple[str, str, str],
+        size: int | tuple[int, int],
+        frames: int,
+        stride: int,
+        batch_size: int,
+        num_workers: int,
+        fit: Fit = "squash",
+        on_error: OnError = "raise",
+        context: int = 0,
+    ) -> None:
+        super().__init__(size, frames, stride, batch_size, context, num_workers)
+        self.layout, self.root, self.on_error, self.fit = layout, root, on_error, fit
+        self.name = layout.folder
+        self.phases = dict(zip(("train", "val", "test"), phases, strict=True))
+        self.resize = "area" if fit == "squash" else f"area {fit}"
+
+    def list_phase(self, root: Path, phase: str) -> list[FrameSource]:
+        """The videos of a phase in a fixed order. Raises `BenchError`."""
+        raise NotImplementedError(f"{type(self).__name__}.list_phase")
+
+    def open_store(self, split: str) -> Store:
+        """The split's videos, read from their files."""
+        root, phase = self.layout.find(self.root), self.phases[split]
+        videos = self.list_phase(root, phase)
+        if not videos:
+            raise self.layout.differs(root, f"every frame of {phase}")
+        return FileStore(self.long_enough(videos, phase), self.reader)
+
+    def long_enough(self, videos: Sequence[FrameSource], phase: str) -> list[FrameSource]:
+        """Those that hold a clip; says how many do not. Raises `BenchError` where none does."""
+        short = [(v.name, f"{len(v)} frames") for v in videos if len(v) < self.frames]
+        if len(short) == len(videos):
+            raise BenchError(
+                f"{self.name}: no video of {phase} has data.init_args.frames={self.frames} frames that follow one "
+                f"another:\n{listed(short)}"
+            )
+        if short:
+            log.warning(
+                "%s: %d of %d videos of %s have fewer than data.init_args.frames=%d frames and are dropped:\n%s",
+                *(self.name, len(short), len(videos), phase, self.frames, listed(short)),
+            )
+        return [v for v in videos if len(v) >= self.frames]
+
+    def paired(self, phase: str, groups: Mapping[str, Mapping[str, Role]], more: Collection[str] = ()) -> list[Paired]:
+        """The frames of each group of folders; those without all their files are held against `on_error`.
+
+        Args:
+            groups: roles of a sequence, city or phase, by its name.
+            more: see `listing.pair`.
+        """
+        found = {name: pair(roles, more) for name, roles in groups.items()}
+        alone = [(f"{name}/{stem}", reason) for name, group in found.items() for stem, reason in group.alone]
+        total = sum(len(group.frames) for group in found.values()) + len(alone)
+        for name, group in found.items():
+            if not group.frames:
+                folders = ", ".join(f"{role} in {place.folder}" for role, place in groups[name].items())
+                why = listed(group.alone) if group.alone else "  the folders hold no such files"
+                raise BenchError(f"{self.name}: no frame of {name} has all its files ({folders}):\n{why}")
+        judge(f"{self.name} {phase}", total, alone, self.on_error)
+        return list(found.values())

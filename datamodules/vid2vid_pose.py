@@ -1,0 +1,149 @@
+"""vid2vid's pose layout: DensePose pictures and OpenPose key-points for every frame of a dancer."""
+
+from typing import Any
+
+import numpy as np
+
+from datamodules.bad_files import BadFile, OnError
+from datamodules.errors import BenchError
+from datamodules.frame_sets.keypoints import Bodies, placed, read_people
+from datamodules.frame_sets.listing import FrameSource
+from datamodules.frame_sets.maps import Part, read_rgb
+from datamodules.frame_sets.reader import FrameReader
+from datamodules.frame_sets.sequences import SequenceData
+from datamodules.frame_sets.view import View
+from datamodules.layout import Layout
+from datamodules.pictures import SUFFIXES
+from datamodules.pose.stick_vid2vid import draw
+from datamodules.reading.scaling import Fit
+from datamodules.tracks import Track
+
+BODY_PARTS = 24  # of DensePose; 0 is background
+TREE = (
+    "{phase}_img/SEQUENCE/NAME.jpg              the frame",
+    "{phase}_openpose/SEQUENCE/NAME_keypoints.json   BODY_25, face and hands (openpose: true)",
+    "{phase}_densepose/SEQUENCE/NAME_IUV.png    part in the blue channel, 0 to 24, then V and U (densepose: true)",
+    "{phase} is train or test",
+)
+
+
+class Vid2VidPose(SequenceData):
+    """Dancing people with `pose` and a `condition` of three channels for each kind: DensePose, then stick figures.
+
+    DensePose's part numbers are spread over 0..255 (times 255 / 24, rounded down); `mask` is where there is a part.
+    Stick figures are drawn in the frame's own pixels, all persons of a file; `pose` has the most confident ones.
+
+    The official code keeps the columns that lie at most a quarter of the width, cut to a multiple of 32, from the
+    middle: `fit: crop` with a `size` of that width, as 256 x 192 for pictures of 16:9. Its random zoom and its dropping
+    of limbs are not offered.
+
+    Args:
+        dataset: name of the set, and of its folder below `REELBENCH_DATA`.
+        root: the set's folder, where it lies elsewhere.
+        size: height and width of the frames, or (height, width).
+        frames: T, frames of a clip.
+        stride: every `stride`-th frame.
+        batch_size: clips per step over all processes.
+        num_workers: loader processes.
+        openpose, densepose: which kinds are read, at least one.
+        persons: P of `pose`.
+        fit: how pictures of another aspect fill the frame: `squash`, `crop` (the middle) or `pad` (black).
+        train, val, test: the phases' names. The official sets have no validation phase.
+        on_error: `raise` names the frames without all their files; `skip` leaves out up to 5 % of them.
+    """
+
+    skeleton = "body_25"
+
+    def __init__(
+        self,
+        dataset: str = "dance_vid2vid",
+        root: str | None = None,
+        size: int | tuple[int, int] = (256, 192),
+        frames: int = 12,
+        stride: int = 1,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        openpose: bool = True,
+        densepose: bool = True,
+        persons: int = 1,
+        fit: Fit = "crop",
+        train: str = "train",
+        val: str = "val",
+        test: str = "test",
+        on_error: OnError = "raise",
+    ) -> None:
+        if not (openpose or densepose):
+            raise BenchError("data.init_args.openpose and densepose are both false: there is nothing to draw from")
+        layout = Layout(dataset, dataset, "videos of your own, with the dancers' consent", TREE)
+        phases = (train, val, test)
+        super().__init__(layout, root, phases, size, frames, stride, batch_size, num_workers, fit, on_error)
+        self.kinds = {"picture": ("img", SUFFIXES)}
+        parts: list[Part] = [PoseCondition(openpose, densepose)]
+        if openpose:
+            self.kinds["keypoints"] = ("openpose", (".json",))
+            parts.append(Bodies(self.skeleton, persons))
+        if densepose:
+            self.kinds["densepose"] = ("densepose", SUFFIXES)
+            parts.append(PersonMask())
+        self.reader = FrameReader(self.height, self.width, parts, fit)
+        self.tracks = frozenset(self.reader.tracks)
+
+    @classmethod
+    def gives(cls, **init_args: Any) -> frozenset[str]:
+        """The condition; poses and masks of what is read."""
+        pose = {"pose"} if init_args.get("openpose", True) else set()
+        mask = {"mask"} if init_args.get("densepose", True) else set()
+        return super().gives(**init_args) | {"condition"} | pose | mask
+
+
+class PoseCondition:
+    """`condition`: DensePose's picture and the drawn key-points, three channels each."""
+
+    key = "condition"
+
+    def __init__(self, openpose: bool, densepose: bool) -> None:
+        self.openpose, self.densepose = openpose, densepose
+        self.policy = {"openpose": openpose, "densepose": densepose}
+
+    def track(self, height: int, width: int) -> Track:
+        """Uint8 3 or 6 H W."""
+        return Track("uint8", (3 * (self.openpose + self.densepose), height, width))
+
+    def read(self, source: FrameSource, frame: int, view: View) -> np.ndarray:
+        """See `maps.Part`."""
+        layers = []
+        if self.densepose:
+            iuv = _densepose(source, frame, view)
+            iuv[..., 2] = iuv[..., 2].astype(np.int64) * 255 // BODY_PARTS
+            layers.append(iuv)
+        if self.openpose:
+            people = placed(read_people(source.frames[frame]["keypoints"]), view)
+            layers.append(draw(people, view.height, view.width)[0])
+        return np.concatenate(layers, -1).transpose(2, 0, 1)
+
+
+class PersonMask:
+    """`mask`: 255 where DensePose sees a part of a body."""
+
+    key = "mask"
+    policy = "densepose"
+
+    def track(self, height: int, width: int) -> Track:
+        """Uint8 H W."""
+        return Track("uint8", (height, width))
+
+    def read(self, source: FrameSource, frame: int, view: View) -> np.ndarray:
+        """See `maps.Part`."""
+        return np.where(_densepose(source, frame, view)[..., 2] > 0, np.uint8(255), np.uint8(0))
+
+
+def _densepose(source: FrameSource, frame: int, view: View) -> np.ndarray:
+    """uint8 H W 3 as V, U, part; to the nearest, since parts and coordinates on them cannot be averaged."""
+    path = source.frames[frame]["densepose"]
+    iuv = read_rgb(path)
+    if (highest := int(iuv[..., 2].max())) > BODY_PARTS:
+        raise BadFile(
+            f"{path.name}: part {highest} in the blue channel, expected 0 to {BODY_PARTS}; was it scaled already, or "
+            "saved as RGB?"
+        )
+    return view.nearest(iuv, path.name)
