@@ -195,7 +195,7 @@ def divided(store: CachedStore, length: int) -> CachedStore:
     place = np.arange(len(file)) - np.repeat(np.cumsum(counts) - counts, counts)
     return CachedStore(
         path=store.path,
-        shape=store.shape,
+        record=store.record,
         offsets=store.offsets[file] + place * length,
         lengths=np.full(len(file), length, dtype=np.int64),
         names=[f"{store.names[f]}#{p}" for f, p in zip(file.tolist(), place.tolist(), strict=True)],
