@@ -29,7 +29,7 @@ class BlazePose:
     the network's visibilities. The small toes are always missing.
 
     Args:
-        skeleton: `body_25`, `coco_18` or `body_23`.
+        skeleton_name: `body_25`, `coco_18` or `body_23`.
         persons: how many are looked for.
         models: folder of the .tflite files; None takes `REELBENCH_POSE_MODELS`.
         every: frames between two detections while there is room for more persons.

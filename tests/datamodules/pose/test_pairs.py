@@ -60,18 +60,17 @@ def test_lists_are_written_and_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "published", "identity", "count"),
+    ("annotation", "published", "identity"),
     [
-        ("market-annotation-test", "market-pairs-test", market_identity, 257198),
-        ("fasion-annotation-test", "fashion-pairs-test", fashion_identity, 8570),
+        ("market-annotation-test", "market-pairs-test", market_identity),
+        ("fasion-annotation-test", "fashion-pairs-test", fashion_identity),
     ],
 )
 def test_published_test_lists_line_by_line(
-    real_data: Path, tmp_path: Path, annotation: str, published: str, identity: Callable[[str], str], count: int
+    real_data: Path, tmp_path: Path, annotation: str, published: str, identity: Callable[[str], str]
 ) -> None:
     folder = real_data / "pose_annotations"
     pairs = all_pairs(*read_keypoints(folder / f"{annotation}.csv"), identity)
-    assert len(pairs) == count
     write_pairs(tmp_path / "p.csv", sampled(pairs))
     assert (tmp_path / "p.csv").read_bytes() == (folder / f"{published}.csv").read_bytes()
 

@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +11,7 @@ from datamodules.pose.blazepose.body import BlazePose
 from datamodules.pose.blazepose.face import FaceMesh
 from datamodules.pose.opencv_yaml import read_yaml
 from datamodules.pose.skeletons import BODY_23, BODY_25
+from tests.datamodules.pose.videos import decode
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +27,6 @@ def two(models: Path) -> BlazePose:
 @pytest.fixture(scope="module")
 def faces(models: Path) -> FaceMesh:
     return FaceMesh(models=models)
-
-
-def decode(path: Path, frames: slice, longest: int = 512) -> np.ndarray:
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        scale = min(1.0, longest / max(stream.width, stream.height))
-        size = {"width": round(stream.width * scale), "height": round(stream.height * scale)}
-        decoded = list(container.decode(stream))[frames]
-        return np.stack([f.reformat(**size, format="rgb24", interpolation="AREA").to_ndarray() for f in decoded])
 
 
 def test_nobody_is_found_in_noise_and_darkness(two: BlazePose, faces: FaceMesh) -> None:
