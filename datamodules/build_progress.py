@@ -25,7 +25,12 @@ class BuildProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._bar = Progress(
+            *columns,
+            console=console,
+            disable=not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),  # lines for a file must not end up above the bar
+        )
         self._task = self._bar.add_task(title, total=videos, completed=done, frames=0)
         self._frames = 0
 

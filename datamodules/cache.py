@@ -39,7 +39,12 @@ def open_cache(dataset: str, sources: Sequence[Source], reader: Reader) -> Cache
     content = remembered(sources, memory)
     if content is None or not _place(dataset, content, reader)[0].exists():
         content = identify(sources, memory)
-    folder, key = _place(dataset, content, reader)
+    return cache_at(dataset, _place(dataset, content, reader)[1], sources, content, reader)
+
+
+def cache_at(dataset: str, key: str, sources: Sequence[Source], content: Content, reader: Reader) -> Cache:
+    """The cache of that key; built first where there is none."""
+    folder = _folder(dataset, key)
     if not folder.exists():
         _build_once(folder, key, sources, content, reader)
     return Cache(staged(folder), key)
@@ -56,9 +61,7 @@ def built_cache(dataset: str, sources: Sequence[Source], reader: Reader) -> Cach
     if not folder.exists():
         others = sorted(path.name for path in folder.parent.glob(f"{dataset}-*"))
         there = f"; there are {', '.join(others)}, of other files or another policy" if others else ""
-        raise BenchError(
-            f"there is no cache of these files: {folder} is missing{there}; reelbench data build makes it"
-        )
+        raise BenchError(f"there is no cache of these files: {folder} is missing{there}; reelbench data build makes it")
     return Cache(folder, key)
 
 
@@ -66,7 +69,11 @@ def _place(dataset: str, content: Content, reader: Reader) -> tuple[Path, str]:
     """The cache's folder and its whole key."""
     described = {"content": content.digest, "policy": dict(reader.policy), "schema": SCHEMA}
     key = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=16).hexdigest()
-    return cache_root() / f"{dataset}-{key[:12]}", key
+    return _folder(dataset, key), key
+
+
+def _folder(dataset: str, key: str) -> Path:
+    return cache_root() / f"{dataset}-{key[:12]}"
 
 
 def _build_once(folder: Path, key: str, sources: Sequence[Source], content: Content, reader: Reader) -> None:

@@ -15,9 +15,11 @@ from datamodules.cache_journal import Entry, Journal
 from datamodules.content import Content, Source, fingerprint
 from datamodules.errors import BenchError
 from datamodules.files import cannot_write, free_bytes, readable_size, sync_folder, write_whole
+from datamodules.frame_record import pack, record_dtype
 from datamodules.store import ATTRIBUTE, INDEX, MANIFEST
+from datamodules.tracks import Track
 
-SCHEMA = 2  # of the folder's layout and of what readers mean by their policy
+SCHEMA = 3  # of the folder's layout and of what readers mean by their policy
 
 
 class Reader(Protocol):
@@ -43,8 +45,11 @@ class Reader(Protocol):
         ...
 
 
+Piece = np.ndarray | Mapping[str, np.ndarray]  # uint8 T H W C, or that as `video` with T rows of each track
+
+
 class Pieces(Protocol):
-    """One pass over a video, uint8 T H W C in pieces; the attributes are complete when they have ended.
+    """One pass over a video in pieces; the attributes are complete when they have ended.
 
     Attributes:
         header: frames that the file claims, None where it does not.
@@ -58,7 +63,7 @@ class Pieces(Protocol):
     warnings: list[str]
     broken: str | None
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Piece]:
         """Raises `BadFile` where no frame can be read."""
         ...
 
@@ -76,6 +81,14 @@ class PieceReader(Protocol):
         ...
 
 
+@runtime_checkable
+class TrackReader(PieceReader, Protocol):
+    """A `PieceReader` whose pieces are mappings, with a row of each track for each frame."""
+
+    @property
+    def tracks(self) -> Mapping[str, Track]: ...  # noqa: D102
+
+
 def build(folder: Path, key: str, sources: Sequence[Source], content: Content, reader: Reader) -> None:
     """Makes the cache `folder`; see `datamodules.cache.open_cache`, which calls this under a lease.
 
@@ -83,11 +96,13 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
     """
     claimed = [_count(source, reader) for source in sources]
     height, width, channels = reader.shape
-    journal = Journal(folder, key, [source.name for source in sources], height * width * channels)
+    tracks = reader.tracks if isinstance(reader, TrackReader) else {}
+    dtype = record_dtype((channels, height, width), tracks)
+    journal = Journal(folder, key, [source.name for source in sources], dtype.itemsize)
     resumable = False
     try:
-        _announce(folder, claimed, journal, height * width * channels)
-        _decode(sources, claimed, reader, journal)
+        _announce(folder, claimed, journal, dtype.itemsize)
+        _decode(sources, claimed, reader, dtype, journal)
         _require(journal.entries, folder)
         if fingerprint(sources) != content.fingerprint:
             raise BenchError(f"files of {folder.name} changed while they were read; start again when they are complete")
@@ -99,7 +114,8 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
             "key": key,
             "schema": SCHEMA,
             "policy": dict(reader.policy),
-            "shape": [journal.bytes // (height * width * channels), channels, height, width],
+            "shape": [journal.bytes // dtype.itemsize, channels, height, width],
+            "tracks": tracks,
             "index": hashlib.blake2b(raw, digest_size=16).hexdigest(),
         }
         write_whole(journal.half / MANIFEST, json.dumps(described, indent=1, sort_keys=True))
@@ -150,19 +166,21 @@ def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, fr
     )
 
 
-def _decode(sources: Sequence[Source], claimed: Sequence[int | Entry], reader: Reader, journal: Journal) -> None:
+def _decode(
+    sources: Sequence[Source], claimed: Sequence[int | Entry], reader: Reader, dtype: np.dtype, journal: Journal
+) -> None:
     """Appends every video's frames that the journal does not have yet."""
     done = len(journal.entries)
     with BuildProgress("decoding", len(sources), done) as progress:
         for source, count in list(zip(sources, claimed, strict=True))[done:]:
             if isinstance(count, int):
-                journal.finish(_video(source, reader, journal, progress))
+                journal.finish(_video(source, reader, dtype, journal, progress))
             else:
                 journal.finish(count)
             progress.advance(videos=1)
 
 
-def _video(source: Source, reader: Reader, journal: Journal, progress: BuildProgress) -> Entry:
+def _video(source: Source, reader: Reader, dtype: np.dtype, journal: Journal, progress: BuildProgress) -> Entry:
     """Writes one video's frames; its entry in the journal."""
     entry: Entry = {"name": source.name}
     length = 0
@@ -171,12 +189,11 @@ def _video(source: Source, reader: Reader, journal: Journal, progress: BuildProg
             reading = reader.open(source.path, source.start, source.end)
         else:
             reading = _Whole(reader, source)
-        for piece in reading:  # T H W C
-            if piece.dtype != np.uint8 or piece.shape[1:] != tuple(reader.shape) or not len(piece):
-                raise TypeError(f"{type(reader).__name__} gave {piece.dtype} {piece.shape}, not uint8 T {reader.shape}")
-            journal.write(np.ascontiguousarray(piece.transpose(0, 3, 1, 2)).reshape(-1).data)  # T C H W
-            length += len(piece)
-            progress.advance(frames=len(piece))
+        for piece in reading:
+            records = pack(piece, dtype, type(reader).__name__)
+            journal.write(records.view(np.uint8).data)
+            length += len(records)
+            progress.advance(frames=len(records))
     except BadFile as error:
         return entry | {"skipped": str(error)}
     except DroppedFile as error:
@@ -195,7 +212,7 @@ class _Whole:
         self.warnings: list[str] = []
         self.broken: str | None = None
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Piece]:
         video = self._reader.read(self._source.path)
         start, end = self._source.start, self._source.end
         if end is not None and end > len(video):

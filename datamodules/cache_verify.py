@@ -17,13 +17,12 @@ def damaged_videos(cache: Cache) -> list[tuple[str, str]]:
     Raises:
         BenchError: the frames cannot be read.
     """
-    _, channels, height, width = cache.shape
     found = []
     try:
         with (cache.folder / FRAMES).open("rb") as file, BuildProgress("verifying", len(cache.names)) as progress:
             for name, length, pixels in zip(cache.names, cache.lengths, cache.pixels, strict=True):
                 digest = hashlib.blake2b(digest_size=16)
-                for block in _blocks(file, int(length) * channels * height * width):
+                for block in _blocks(file, int(length) * cache.record.itemsize):
                     digest.update(block)
                 if digest.hexdigest() != pixels:
                     found.append((name, f"its frames have the digest {digest.hexdigest()}, the index names {pixels}"))

@@ -85,7 +85,7 @@ class CachedData(ClipData):
         ]
         reason = f"frames, but a clip has data.init_args.frames={self.frames}"
         short = [(n, f"{k} {reason}") for n, k in few if k >= self.min_frames]
-        bad = [*cache.skipped, *cache.cut, *short]
+        bad = list(dict([*cache.skipped, *cache.cut, *short]).items())  # cut and short counts once
         self._require_categories(cache, sources, [*bad, *dropped])
         judge(self.name, cache.total, bad, self.on_error)
         if dropped:

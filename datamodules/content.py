@@ -102,10 +102,11 @@ def identify(sources: Sequence[Source], memory: Path) -> Content:
     before = fingerprint(sources)
     digest = hashlib.blake2b(digest_size=16)
     files: list[tuple[int, str]] = []
-    last: Path | None = None
+    hashed: dict[Path, tuple[int, str]] = {}  # a file of which several parts are videos is read once
     for source in sources:
-        files.append(files[-1] if source.path == last else _hash(source.path))  # segments of one file: read once
-        last = source.path
+        if source.path not in hashed:
+            hashed[source.path] = _hash(source.path)
+        files.append(hashed[source.path])
         described: list[Any] = [source.name, dict(source.attributes), files[-1]]
         if not source.whole:
             described += [source.start, source.end]

@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 
 from datamodules.errors import BenchError
+from datamodules.frame_record import VIDEO, record_dtype
+from datamodules.tracks import BETWEEN, Track, in_batch
 
 FRAMES, INDEX, MANIFEST = "frames.u8", "index.npz", "manifest.json"
 ATTRIBUTE = "attribute/"  # prefix of the index's keys
 
 
 class CachedStore:
-    """Videos in a memory-mapped file; satisfies `datamodules.base.Store`.
+    """Videos in a memory-mapped file; satisfies `datamodules.base.TrackStore`.
 
     Pickled without the map: a loader worker opens the file anew.
 
     Args:
-        path: the frames, uint8 N C H W without a header. Planar, so that one copy gives clips as they travel.
-        shape: N, C, H, W.
+        path: the frames, one `record` each without a header.
+        record: see `frame_record.record_dtype`.
         offsets: first frame of each video.
         lengths: frames of each video.
     """
@@ -30,14 +32,14 @@ class CachedStore:
     def __init__(
         self,
         path: Path,
-        shape: tuple[int, int, int, int],
+        record: np.dtype,
         offsets: np.ndarray,
         lengths: np.ndarray,
         names: list[str],
         attributes: Mapping[str, np.ndarray],
         digest: str,
     ) -> None:
-        self.path, self.shape, self.offsets = path, shape, offsets
+        self.path, self.record, self.offsets = path, record, offsets
         self.lengths, self.names, self.attributes, self.digest = lengths, names, attributes, digest
         self._map: np.ndarray | None = None
 
@@ -46,19 +48,44 @@ class CachedStore:
 
         In memory they lie as B C T H W, so `ClipData.batch` need not copy them again.
         """
+        return self._video(self._rows(videos, frames)).transpose(0, 2, 3, 4, 1)
+
+    def tracks(self, videos: np.ndarray, frames: np.ndarray, keys: frozenset[str]) -> dict[str, np.ndarray]:
+        """See `TrackStore`.
+
+        Raises:
+            BenchError: flow is asked for between frames that do not follow each other.
+        """
+        if keys & BETWEEN and (np.diff(frames) != 1).any():
+            raise BenchError(
+                f"{', '.join(sorted(keys & BETWEEN))}: a cache holds what runs between neighbouring frames, but the "
+                f"clip takes every {np.diff(frames).max()}-th; set data.init_args.stride to 1"
+            )
+        rows = self._rows(videos, frames)
+        out = {key: in_batch(key, self._mapped()[key][rows]) for key in keys - {VIDEO}}
+        if VIDEO in keys:
+            out[VIDEO] = self._video(rows)
+        return out
+
+    def _rows(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Places of the frames in the file, B T."""
         lengths = self.lengths[videos][:, None]
         if ((frames < 0) | (frames >= lengths)).any():  # the next video's frames would be read
             raise IndexError(
                 f"{self.path}: frame numbers {frames.min()}..{frames.max()} of videos of {lengths.ravel()}"
             )
+        return self.offsets[videos][:, None] + frames
+
+    def _video(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 B C T H W."""
+        planes = self._mapped()[VIDEO]
+        return planes[rows[:, None, :], np.arange(planes.shape[1])[:, None]]
+
+    def _mapped(self) -> np.ndarray:
         if self._map is None:
-            count, channels, height, width = self.shape
-            planes = (count * channels, height, width)
             # A plain array over the map: np.memmap's own indexing costs more than the copy.
-            self._map = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r", shape=planes))
-        first = (self.offsets[videos][:, None] + frames) * self.shape[1]
-        clips = self._map[first[:, None, :] + np.arange(self.shape[1])[:, None]]  # B C T H W
-        return clips.transpose(0, 2, 3, 4, 1)
+            self._map = np.asarray(np.memmap(self.path, dtype=self.record, mode="r"))
+        return self._map
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_map": None}
@@ -84,6 +111,7 @@ class Cache:
         self.folder = folder
         manifest, index = self._read(key)
         self.shape: tuple[int, int, int, int] = tuple(manifest["shape"])
+        self.record = _record(manifest)
         self.total = len(manifest["sources"])
         self.skipped = [(name, reason) for name, reason in manifest["skipped"]]
         self.dropped = [(name, reason) for name, reason in manifest["dropped"]]
@@ -96,7 +124,7 @@ class Cache:
         try:
             manifest = json.loads((self.folder / MANIFEST).read_text())
             raw = (self.folder / INDEX).read_bytes()
-            found, expected = (self.folder / FRAMES).stat().st_size, int(np.prod(manifest["shape"]))
+            found, expected = (self.folder / FRAMES).stat().st_size, self._bytes(manifest)
             if manifest["key"] != key:
                 raise ValueError(f"{MANIFEST} is of another cache, {manifest['key']}")
             if found != expected:
@@ -111,21 +139,32 @@ class Cache:
                 "reads it, then start again: it is rebuilt from the data set"
             ) from error
 
+    @staticmethod
+    def _bytes(manifest: Mapping[str, Any]) -> int:
+        return int(manifest["shape"][0]) * _record(manifest).itemsize
+
     def select(self, rows: np.ndarray) -> CachedStore:
         """The videos `rows`. Their digest is of pixels, order and attributes, so it does not depend on how, where or
         with which library versions the cache was built, as long as the frames are the same.
         """
         attributes = {name: values[rows] for name, values in self.attributes.items()}
-        digest = hashlib.blake2b(repr(self.shape[1:]).encode(), digest_size=8)
+        described = repr(self.shape[1:]) + (repr(self.record.descr) if self.record.names != (VIDEO,) else "")
+        digest = hashlib.blake2b(described.encode(), digest_size=8)
         digest.update("".join(self.pixels[rows]).encode())
         for name in sorted(attributes):
             digest.update(name.encode() + attributes[name].astype("<i8").tobytes())
         return CachedStore(
             path=self.folder / FRAMES,
-            shape=self.shape,
+            record=self.record,
             offsets=self.offsets[rows],
             lengths=self.lengths[rows],
             names=[self.names[row] for row in rows],
             attributes=attributes,
             digest=digest.hexdigest(),
         )
+
+
+def _record(manifest: Mapping[str, Any]) -> np.dtype:
+    tracks = {key: Track(str(dtype), tuple(shape)) for key, (dtype, shape) in manifest["tracks"].items()}
+    _, channels, height, width = manifest["shape"]
+    return record_dtype((channels, height, width), tracks)

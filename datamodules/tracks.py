@@ -44,6 +44,17 @@ def in_batch(key: str, values: np.ndarray) -> np.ndarray:
     return np.moveaxis(values, 2, 1) if key in _CHANNELS else values
 
 
+def per_frame(key: str, values: np.ndarray) -> np.ndarray:
+    """The inverse of `in_batch`: B T ... with zeros at a clip's last frame for what runs between frames."""
+    if key in _PLANES:
+        values = values[:, 0]
+    elif key in _CHANNELS:
+        values = np.moveaxis(values, 1, 2)
+    if key in BETWEEN:
+        values = np.concatenate([values, np.zeros_like(values, shape=(len(values), 1, *values.shape[2:]))], axis=1)
+    return values
+
+
 def pack_flow(flow: np.ndarray) -> np.ndarray:
     """Flow in pixels -> int16 in 1/32 pixel, rounded; what int16 cannot hold (1,024 pixels) is cut.
 

@@ -73,7 +73,8 @@ class VideoReader:
         """Frames that the header claims, an estimate; 0 where it does not say. Raises `BadFile`."""
         with open_video(path, self.frame_width, header_only=True) as video:
             claimed = video.header or round((video.seconds or 0) * (video.rate or 0))
-            native = max(min(claimed, end or claimed) - start, 0)
+            last = min(claimed or end or 0, end or claimed)
+            native = max(last - start, 0)
             if self.fps is None or not video.rate:
                 return native
             return round(native * self.fps / video.rate)
@@ -132,8 +133,10 @@ class Reading:
                     if len(piece) == PIECE:
                         yield np.stack(piece)
                         piece = []
-            except (av.FFmpegError, ValueError) as error:  # a pixel format or colour space that swscale cannot convert
-                video.broken = f"frame {self.length} cannot be converted: {error}"
+            except BadFile as error:
+                if not self.length:
+                    raise
+                video.broken = f"breaks off after {self.length} frames: {error}"
             if piece:
                 yield np.stack(piece)
             self._conclude(video, scaler)

@@ -8,6 +8,7 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
+from datamodules.bad_files import BadFile
 from datamodules.reading.orientation import UPRIGHT, Turn, turn_of
 
 Fit = Literal["squash", "crop", "pad"]
@@ -74,7 +75,7 @@ class Scaler:
         self._format = "gray" if channels == 1 else "rgb24"
 
     def __call__(self, frame: Any) -> np.ndarray:
-        """Uint8 H W C."""
+        """Uint8 H W C. Raises `BadFile` for pixels that swscale cannot convert."""
         if self.turn is None:
             self.turn = turn_of(frame) or UPRIGHT
         if self.alpha != "drop" and any(part.is_alpha for part in frame.format.components):
@@ -84,16 +85,25 @@ class Scaler:
         aspect = 1 / self.aspect if sideways else self.aspect
         at = place(self.height, self.width, height, width, aspect, self.fit)
         rows, columns = (at.width, at.height) if sideways else (at.height, at.width)
-        scaled = self._reformatter.reformat(
-            frame,
-            width=columns,
-            height=rows,
-            format=self._format,
-            src_colorspace=_matrix(frame),
-            interpolation=RESIZE,
-            threads=1,
-        ).to_ndarray()
-        return self._cut(self.turn(scaled.reshape(rows, columns, self.channels)), at)
+        scaled = self._scaled(frame, columns, rows).reshape(rows, columns, self.channels)
+        return self._cut(self.turn(scaled), at)
+
+    def _scaled(self, frame: Any, width: int, height: int) -> np.ndarray:
+        try:
+            return self._reformatter.reformat(
+                frame,
+                width=width,
+                height=height,
+                format=self._format,
+                src_colorspace=_matrix(frame),
+                interpolation=RESIZE,
+                threads=1,
+            ).to_ndarray()
+        except (av.FFmpegError, ValueError) as error:
+            raise BadFile(
+                f"pixels {frame.format.name} in colour space {int(frame.colorspace)} (ITU-T H.273) cannot be "
+                f"converted: {getattr(error, 'strerror', error)}"
+            ) from error
 
     def _cut(self, picture: np.ndarray, at: Place) -> np.ndarray:
         if (at.height, at.width) == (self.height, self.width):

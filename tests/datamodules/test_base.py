@@ -14,25 +14,10 @@ from torch import Tensor
 from datamodules.base import ClipData, Store, TrainSteps, windows
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
+from tests.datamodules.tracked import TrackedStore
 
 LENGTHS = np.array([5, 12, 4, 9])
 TWO = {"clips": StreamSpec(), "frames": StreamSpec(batch=6, frames=1)}
-
-
-class CountingStore:
-    """Frames of 2x3 pixels: the video's number, the frame's, and in the third channel the column's."""
-
-    def __init__(self, lengths: np.ndarray) -> None:
-        self.lengths = lengths
-        self.names = [f"v{i}" for i in range(len(lengths))]
-        self.attributes = {"category": np.arange(len(lengths), dtype=np.int32) % 2}
-        self.digest = "counting"
-
-    def gather(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        clips = np.zeros((*frames.shape, 2, 3, 3), dtype=np.uint8)
-        clips[..., 2] = np.arange(3)
-        clips[..., 0], clips[..., 1] = videos[:, None, None, None], frames[..., None, None]
-        return clips
 
 
 class Counting(ClipData):
@@ -45,30 +30,11 @@ class Counting(ClipData):
 
     def open_store(self, split: str) -> Store:
         self.opened.append(split)
-        return CountingStore(self.lengths)
-
-
-class TrackedStore(CountingStore):
-    """Key-points and labels hold (video, frame), flow the distance of the two frames."""
-
-    def tracks(self, videos: np.ndarray, frames: np.ndarray, keys: frozenset[str]) -> dict[str, np.ndarray]:
-        at = np.stack(np.broadcast_arrays(videos[:, None], frames, 1), -1).astype(np.float32)  # B T 3
-        out = {
-            "video": self.gather(videos, frames).transpose(0, 4, 1, 2, 3),
-            "pose": at[:, None, :, None],  # B P T J 3
-            "labels": np.broadcast_to(frames[..., None, None], (*frames.shape, 2, 3)).astype(np.uint8),
-        }
-        if "flow" in keys:
-            steps = np.diff(frames)[:, None, :, None, None]
-            out["flow"] = np.broadcast_to(steps * 32, (len(frames), 2, frames.shape[1] - 1, 2, 3)).astype(np.int16)
-        return {key: out[key] for key in keys}
+        return TrackedStore(self.lengths)
 
 
 class Tracked(Counting):
     tracks = frozenset({"pose", "labels", "flow"})
-
-    def open_store(self, split: str) -> Store:
-        return TrackedStore(self.lengths)
 
 
 def steps(data: ClipData | None = None, rank: int = 0, world: int = 1, seed: int = 0, streams: Any = TWO) -> TrainSteps:
@@ -135,7 +101,7 @@ def test_a_store_is_opened_once() -> None:
     data = Counting()
     for split in ("train", "val", "train"):
         data.store(split)
-    assert data.opened == ["train", "val"] and data.split_digest("val") == "counting"
+    assert data.opened == ["train", "val"] and data.split_digest("val") == "tracked"
 
 
 @pytest.mark.parametrize("world", [2, 4])
@@ -295,7 +261,7 @@ def test_tracks_are_of_the_clips_own_frames() -> None:
     at = batch["video"][:, 1, :, 0, 0]  # B T: frame numbers
     assert torch.equal(batch["pose"][:, 0, :, 0, 1].long(), at.long())
     assert torch.equal(batch["labels"][:, :, 0, 0], at)
-    assert torch.equal(batch["flow"][:, 0, :, 0, 0], at.long().diff(dim=1) * 32)
+    assert torch.equal(batch["flow"][:, 0, :, 0, 0], at.diff(dim=1).float())
 
 
 def test_a_single_frame_has_no_flow() -> None:

@@ -13,6 +13,7 @@ from tests.datamodules.strip_files import save_strip
 from tests.datamodules.video_files import (
     FRAMES,
     SIDE,
+    break_packet,
     copy_stream,
     cut,
     flip_bits,
@@ -173,12 +174,30 @@ def test_frames_from_the_first_damaged_one_on_are_not_given(tmp_path: Path, name
     np.testing.assert_array_equal(video, good[: len(video)])
 
 
+def test_frames_predicted_from_a_later_damaged_one_are_not_given(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 40, (FRAMES, SIDE, SIDE, 3), dtype=np.uint8)
+    options = {"bf": "3", "x264-params": "b-adapt=0:b-pyramid=none"}  # I, then three B shown before each P
+    whole = write_video(tmp_path / "whole.mp4", marked() + noise, options=options)
+    good = READER.read(whole)
+    path = break_packet(whole, tmp_path / "a.mp4", 5)  # decoded: I0 P4 B1 B2 B3 P8
+    reading = READER.open(path)
+    video = np.concatenate(list(reading))
+    assert reading.broken is not None and len(video) == 5  # B5 to B7 are flagged by nobody
+    np.testing.assert_array_equal(video, good[:5])
+
+
 def test_a_frame_folder_breaks_off_at_a_frame_of_another_size(tmp_path: Path) -> None:
     for number in range(4):
         save_strip(tmp_path / "clip" / f"{number}.png", marked(1, 16, 16 if number < 2 else 20, first=number))
     reading = READER.open(tmp_path / "clip")
     assert numbers(np.concatenate(list(reading))) == [0, 1]
     assert reading.broken == "breaks off after 2 of 4 frames: 2.png: 20x16 pixels, but 0.png has 16x16"
+
+
+def test_colours_that_cannot_be_converted(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", tag=8)  # YCgCo
+    with pytest.raises(BadFile, match=r"^pixels yuv420p in colour space 8 .* cannot be converted: Operation not"):
+        READER.read(path)
 
 
 def test_a_stream_without_frames(tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_a_reader_of_the_wrong_shape_is_a_mistake_of_the_code(sources: list[Sour
         def read(self, path: Path) -> np.ndarray:
             return super().read(path)[:, :1]
 
-    with pytest.raises(TypeError, match=r"Wrong gave uint8 \(3, 1, 4, 3\), not uint8 T \(2, 4, 3\)"):
+    with pytest.raises(TypeError, match=r"Wrong gave video as uint8 \(3, 3, 1, 4\), not uint8 \('T', 3, 2, 4\)"):
         open_cache("bytes", sources, Wrong())
 
 

@@ -236,6 +236,12 @@ def test_short_videos_are_bad_or_dropped(root: Path, caplog: pytest.LogCaptureFi
     assert "5 of 65 videos are dropped" in caplog.text and "3 frames, fewer than min_frames=4" in caplog.text
 
 
+def test_a_video_that_is_cut_and_then_too_short_counts_once(broken: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert "x/short.mp4" not in whole(own(broken, on_error="truncate", frames=28))
+    assert "2 of 40 files cannot be used" in caplog.text  # 3 would be more than 5 %
+    assert "x/short.mp4: 14 frames, but a clip has data.init_args.frames=28" in caplog.text
+
+
 def test_a_missing_folder_says_where_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         BenchError, match=r"root to its folder, or REELBENCH_DATA to .*holds videos/\. Expected there: class"

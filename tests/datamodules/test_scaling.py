@@ -135,6 +135,15 @@ def test_frames_are_turned_as_the_file_asks(tmp_path: Path, matrix: tuple[int, i
     np.testing.assert_array_equal(got, expected)
 
 
+def test_pixels_that_are_not_square_are_turned_with_their_frame(tmp_path: Path) -> None:
+    video = np.zeros((2, 64, 32, 3), dtype=np.uint8)
+    video[:, :, 8:24] = 200
+    whole = write_video(tmp_path / "whole.mp4", video, pixels="yuv444p", aspect=Fraction(4, 1), options={"qp": "0"})
+    # Shown as 128 x 64, turned to 64 x 128: a crop to the square keeps the middle half of the rows, all of it bright.
+    turned = VideoReader(64, 64, fit="crop").read(with_matrix(whole, tmp_path / "a.mp4", 0, 1, -1, 0))
+    assert np.abs(turned[:, 3:-3].astype(int) - 200).max() <= 2
+
+
 def test_a_matrix_that_is_no_quarter_turn_is_said(tmp_path: Path) -> None:
     path = with_matrix(write_video(tmp_path / "whole.mp4"), tmp_path / "a.mp4", 1, 1, -1, 1)
     reading = VideoReader(16, 16).open(path)

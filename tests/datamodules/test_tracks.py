@@ -4,7 +4,7 @@ import torch
 
 from datamodules.batch import to_float
 from datamodules.errors import BenchError
-from datamodules.tracks import in_batch, pack_flow
+from datamodules.tracks import in_batch, pack_flow, per_frame
 
 B, T, H, W = 2, 5, 3, 4
 
@@ -29,6 +29,22 @@ def test_what_runs_between_frames_stands_at_the_first() -> None:
     assert in_batch("flow", flow).shape == (B, 2, T - 1, H, W)
     assert in_batch("flow_back", flow)[1, 1, 3, 0, 0] == flow[1, 3, 1, 0, 0]
     assert in_batch("flow_valid", valid).shape == (B, 1, T - 1, H, W)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [("pose", (2, 18, 3)), ("condition", (3, H, W)), ("mask", (H, W)), ("labels", (H, W)), ("face_box", (4,))],
+)
+def test_per_frame_inverts_the_batch_s_layout(key: str, shape: tuple[int, ...]) -> None:
+    values = numbered(B, T, *shape)
+    assert np.array_equal(per_frame(key, in_batch(key, values)), values)
+
+
+@pytest.mark.parametrize(("key", "shape"), [("flow", (2, H, W)), ("flow_back_valid", (H, W))])
+def test_per_frame_ends_in_zeros_where_nothing_follows(key: str, shape: tuple[int, ...]) -> None:
+    values = numbered(B, T, *shape)
+    back = per_frame(key, in_batch(key, values))
+    assert np.array_equal(back[:, :-1], values[:, :-1]) and not back[:, -1].any() and back.dtype == values.dtype
 
 
 def test_flow_comes_back_to_a_64th_of_a_pixel() -> None:

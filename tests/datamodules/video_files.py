@@ -42,15 +42,23 @@ def write_video(
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
     muxer: dict[str, str] | None = None,
-    matrix: int | None = None,
+    tag: int | None = None,
     gop: int | None = None,
     full_range: bool = False,
 ) -> Path:
-    """Encodes uint8 T H W 3 (or 4: RGBA) by one thread; `times` in milliseconds, else 25 frames a second."""
+    """Encodes uint8 T H W 3 (or 4: RGBA) by one thread; `times` in milliseconds, else 25 frames a second; `tag` names a
+    colour matrix.
+    """
     video = marked() if video is None else video
     source = "rgba" if video.shape[3] == 4 else "rgb24"
-    with av.open(str(path), "w", format=format, options=muxer or {}) as file:
-        stream: Any = file.add_stream(codec, rate=FPS, options=options or {})
+    options = dict(options or {})
+    if codec == "libx264":  # its assembly gives other bytes now and then, and damage would hit another place
+        options["x264-params"] = ":".join(filter(None, ["asm=0", options.get("x264-params")]))
+    same = {
+        "fflags": "+bitexact"
+    }  # without it Matroska writes random numbers: damage would hit another place each time
+    with av.open(str(path), "w", format=format, options=same | (muxer or {})) as file:
+        stream: Any = file.add_stream(codec, rate=FPS, options=options)
         stream.height, stream.width = video.shape[1:3]
         stream.pix_fmt = pixels
         context = stream.codec_context
@@ -61,14 +69,12 @@ def write_video(
             context.sample_aspect_ratio = aspect
         if times is not None:
             context.time_base = stream.time_base = Fraction(1, 1000)
-        if matrix is not None:
-            context.colorspace = matrix
+        if tag is not None:
+            context.colorspace = tag
         if full_range:
             context.color_range = 2  # AVCOL_RANGE_JPEG
         for number, pixels_ in enumerate(video):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels_), format=source)
-            if matrix is not None:
-                frame = frame.reformat(format=pixels, dst_colorspace=matrix)
             if times is not None:
                 frame.pts, frame.time_base = times[number], Fraction(1, 1000)
             file.mux(stream.encode(frame))
@@ -139,6 +145,18 @@ def flip_bits(source: Path, path: Path, count: int = 20, seed: int = 0) -> Path:
     data, rng = bytearray(source.read_bytes()), np.random.default_rng(seed)
     for place in rng.integers(len(data) // 3, 2 * len(data) // 3, count):
         data[place] ^= 1 << int(rng.integers(8))
+    path.write_bytes(data)
+    return path
+
+
+def break_packet(source: Path, path: Path, number: int) -> Path:
+    """Noise over the second half of the packet that is the `number`-th to be decoded."""
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as file:
+        packet = [p for p in file.demux(file.streams.video[0]) if p.size][number]
+        assert packet.pos is not None
+        begin, end = packet.pos + packet.size // 2, packet.pos + packet.size
+    data[begin:end] = np.random.default_rng(0).bytes(end - begin)
     path.write_bytes(data)
     return path
 
