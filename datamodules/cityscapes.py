@@ -4,31 +4,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from datamodules.bad_files import OnError, log
+from datamodules.bad_files import log
 from datamodules.errors import BenchError
 from datamodules.frame_sets.data import FrameSetData
 from datamodules.frame_sets.listing import Frame, FrameSource, Role, runs, videos_of
-from datamodules.frame_sets.maps import InstanceMap, LabelMap, Part
-from datamodules.frame_sets.reader import FrameReader
-from datamodules.layout import Layout, folders, some
+from datamodules.frame_sets.maps import InstanceMap, LabelMap
+from datamodules.published import folders, some
 
 SNIPPET = 30  # frames; the 20th is annotated
 CLASSES = 35  # of labelIds: 0 to 33, and one that pix2pixHD leaves free
 NAME = re.compile(r".+_\d{6}_\d{6}")  # city, sequence, frame
 PICTURE, LABEL, INSTANCE = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_instanceIds.png"
-
-LAYOUT = Layout(
-    title="Cityscapes",
-    folder="cityscapes",
-    origin="https://www.cityscapes-dataset.com (registration, non-commercial): leftImg8bit_sequence_trainvaltest.zip "
-    "for sequences; leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip for annotated frames",
-    tree=(
-        "leftImg8bit_sequence/{train,val,test}/CITY/CITY_SSSSSS_FFFFFF_leftImg8bit.png",
-        "leftImg8bit/{train,val,test}/CITY/CITY_SSSSSS_FFFFFF_leftImg8bit.png   (annotated: true)",
-        "gtFine/{train,val}/CITY/CITY_SSSSSS_FFFFFF_gtFine_labelIds.png         (annotated: true)",
-        "gtFine/{train,val}/CITY/CITY_SSSSSS_FFFFFF_gtFine_instanceIds.png      (annotated: true)",
-    ),
-)
 
 
 class Cityscapes(FrameSetData):
@@ -36,53 +22,52 @@ class Cityscapes(FrameSetData):
 
     A sequence is a run of consecutive frame numbers: in some cities all snippets bear one sequence number, so it does
     not part them. Only one frame of a snippet is annotated; videos with label maps for every frame, predicted by a
-    network, are read in vid2vid's layout by `datamodules.vid2vid.Vid2VidStreet`.
+    network, are read in vid2vid's layout by `datamodules.vid2vid_street.Vid2VidStreet`.
 
     Annotated pictures are taken from `leftImg8bit`, or where that is absent from the sequences. The test split's
     annotation is withheld (its files are blank), so it cannot be read as annotated.
 
     Args:
-        root: the set's folder; None takes cityscapes below `REELBENCH_DATA`.
-        size: height and width of the frames, or (height, width); pictures have 1024 x 2048.
-        frames: T, frames of a clip; 1 for annotated frames.
-        stride: every `stride`-th frame.
-        batch_size: clips per step over all processes.
-        context: how many first frames prediction methods are given.
-        num_workers: loader processes.
+        frames: 1 for annotated frames.
         annotated: single frames with labels and instances instead of sequences.
         classes: labels are 0 to classes - 1.
         flip: mirrors training clips with probability 1/2.
-        train, val, test: names of the folders. The papers report on `val`.
-        on_error: `raise` names the frames without all their files; `skip` leaves out up to 5 % of them.
+        test: the papers report on `val`.
+
+    Other arguments are those of `FrameSetData`.
     """
+
+    title = "Cityscapes"
+    origin = (
+        "https://www.cityscapes-dataset.com (registration, non-commercial): leftImg8bit_sequence_trainvaltest.zip for "
+        "sequences; leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip for annotated frames"
+    )
+    tree = (
+        "leftImg8bit_sequence/{train,val,test}/CITY/CITY_SSSSSS_FFFFFF_leftImg8bit.png",
+        "leftImg8bit/{train,val,test}/CITY/CITY_SSSSSS_FFFFFF_leftImg8bit.png   (annotated: true)",
+        "gtFine/{train,val}/CITY/CITY_SSSSSS_FFFFFF_gtFine_labelIds.png         (annotated: true)",
+        "gtFine/{train,val}/CITY/CITY_SSSSSS_FFFFFF_gtFine_instanceIds.png      (annotated: true)",
+    )
 
     def __init__(
         self,
-        root: str | None = None,
+        dataset: str = "cityscapes",
         size: int | tuple[int, int] = (256, 512),
         frames: int = SNIPPET,
-        stride: int = 1,
-        batch_size: int = 8,
-        context: int = 0,
-        num_workers: int = 0,
         annotated: bool = False,
         classes: int = CLASSES,
         flip: bool = False,
-        train: str = "train",
-        val: str = "val",
         test: str = "val",
-        on_error: OnError = "raise",
+        **common: Any,
     ) -> None:
         if annotated and frames != 1:
-            raise BenchError(f"data.init_args.frames must be 1 with annotated: true, found {frames}: {_ONE}")
-        phases = (train, val, test)
-        super().__init__(
-            LAYOUT, root, phases, size, frames, stride, batch_size, num_workers, "squash", on_error, context
-        )  # fmt: skip
+            raise BenchError(
+                f"data.init_args.frames must be 1 with annotated: true, found {frames}: one frame of each snippet is "
+                "annotated"
+            )
+        super().__init__(dataset=dataset, size=size, frames=frames, test=test, **common)
         self.annotated, self.flip = annotated, flip
-        parts: list[Part] = [LabelMap(classes), InstanceMap(deep=True)] if annotated else []
-        self.reader = FrameReader(self.height, self.width, parts)
-        self.tracks = frozenset(self.reader.tracks)
+        self.know([LabelMap(classes), InstanceMap(deep=True)] if annotated else [])
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
@@ -122,6 +107,3 @@ class Cityscapes(FrameSetData):
         if odd:
             log.info("Cityscapes: %d of %d runs are not %d frames long: %s", len(odd), len(videos), SNIPPET, some(odd))
         return videos
-
-
-_ONE = "one frame of each snippet is annotated"

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from datamodules.bad_files import OnError
 from datamodules.errors import BenchError
 from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.view import Box
 from datamodules.layout import Layout
-from datamodules.pair_data import PairData, TestPairs, TrainPairs
+from datamodules.pair_data import PairData
 from datamodules.pose.pairs import fashion_identity
 
 SUFFIXES = (".jpg", ".png")
@@ -56,22 +55,10 @@ class DeepFashion(PairData):
     }
     pair_files = {part: (f"fashion-pairs-{part}.csv", f"fasion-pairs-{part}.csv") for part in ("train", "test")}
 
-    def __init__(
-        self,
-        root: str | None = None,
-        size: int | tuple[int, int] = 256,
-        batch_size: int = 2,
-        num_workers: int = 0,
-        train_pairs: TrainPairs = "pose_gan",
-        test_pairs: TestPairs = "file",
-        val: float = 0.0,
-        flip: bool = False,
-        crop: Literal["none", "patn"] = "none",
-        on_error: OnError = "raise",
-    ) -> None:
-        framing = Columns(*PATN_COLUMNS) if crop == "patn" else None
-        super().__init__(root, size, batch_size, num_workers, train_pairs, test_pairs, val, flip, on_error, framing)
-        self.resize = "area" if crop == "none" else f"area {crop}"
+    def __init__(self, batch_size: int = 2, crop: Literal["none", "patn"] = "none", **common: Any) -> None:
+        super().__init__(batch_size=batch_size, **common)
+        if crop == "patn":
+            self.framing, self.resize = Columns(*PATN_COLUMNS), "area patn"
 
     def key(self, name: str) -> str:
         """The name without path, suffix, underscores and prefix."""

@@ -3,23 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from datamodules.bad_files import BadFile, OnError, listed, log
+from datamodules.bad_files import BadFile, listed, log
 from datamodules.errors import BenchError
 from datamodules.frame_sets.data import FrameSetData
 from datamodules.frame_sets.keypoints import KEYPOINT_ENDINGS, Bodies, FaceBoxes, read_people
 from datamodules.frame_sets.listing import Frame, FrameSource, Role, runs, videos_of
 from datamodules.frame_sets.maps import ColourMap, Part
-from datamodules.frame_sets.reader import FrameReader
-from datamodules.layout import Layout
 from datamodules.pose.stick_edn import CANVAS, LABEL
-
-TREE = (
-    "{phase}_img/NAME.png            the frame, 1024 x 512",
-    "{phase}_label/NAME.png          the pose, drawn by the preparation of the official code",
-    "{phase}_facetexts128/NAME.txt   miny maxy minx maxx of the face (faces: true)",
-    "KEYPOINTS/NAME_pose.yml (_face, _hand_left, _hand_right), or NAME_keypoints.json   (keypoints: KEYPOINTS)",
-    "NAME ends in the frame's number; {phase} is train or test",
-)
 
 
 class EverybodyDance(FrameSetData):
@@ -31,51 +21,43 @@ class EverybodyDance(FrameSetData):
     Frames of 16:9 were squashed to 2:1, and key-points are given in the original frames: x and y are scaled apart.
 
     Args:
-        dataset: name of the set, and of its folder below `REELBENCH_DATA`.
-        root: the set's folder, where it lies elsewhere.
-        size: height and width of the frames, or (height, width): (256, 512) in the first stage, (512, 1024) later.
-        frames: T, frames of a clip; the official code draws pairs.
-        stride: every `stride`-th frame of a run.
-        batch_size: clips per step over all processes.
-        num_workers: loader processes.
+        size: (256, 512) in the official code's first stage, (512, 1024) later.
+        frames: the official code draws pairs.
         faces: whether boxes of the face are read.
         keypoints: folder of key-point files in the set's folder, for `pose`; None for none. Frames with nobody or with
             more than one person are left out, as the official preparation does.
         skeleton: of `pose`; bodies are converted to it. The released data are body_23.
         keypoint_size: height and width of the pictures in which the key-points are given.
         step: by how much the numbers of successive frames differ; None takes the commonest difference.
-        train, val, test: the phases' names. The official sets have no validation phase.
-        on_error: `raise` names the frames without all their files; `skip` leaves out up to 5 % of them.
+
+    Other arguments are those of `FrameSetData`.
     """
+
+    origin = (
+        "the project page of Everybody Dance Now (non-commercial), or the official preparation of a video of your own, "
+        "with the dancer's consent"
+    )
+    tree = (
+        "{phase}_img/NAME.png            the frame, 1024 x 512",
+        "{phase}_label/NAME.png          the pose, drawn by the preparation of the official code",
+        "{phase}_facetexts128/NAME.txt   miny maxy minx maxx of the face (faces: true)",
+        "KEYPOINTS/NAME_pose.yml (_face, _hand_left, _hand_right), or NAME_keypoints.json   (keypoints: KEYPOINTS)",
+        "NAME ends in the frame's number; {phase} is train or test",
+    )
 
     def __init__(
         self,
         dataset: str = "everybody_dance",
-        root: str | None = None,
         size: int | tuple[int, int] = (256, 512),
         frames: int = 2,
-        stride: int = 1,
-        batch_size: int = 1,
-        num_workers: int = 0,
         faces: bool = True,
         keypoints: str | None = None,
         skeleton: str = "body_23",
         keypoint_size: tuple[int, int] = CANVAS,
         step: int | None = None,
-        train: str = "train",
-        val: str = "val",
-        test: str = "test",
-        on_error: OnError = "raise",
+        **common: Any,
     ) -> None:
-        layout = Layout(
-            dataset,
-            dataset,
-            "the project page of Everybody Dance Now (non-commercial), or the official preparation of a video of your "
-            "own, with the dancer's consent",
-            TREE,
-        )
-        phases = (train, val, test)
-        super().__init__(layout, root, phases, size, frames, stride, batch_size, num_workers, "squash", on_error)
+        super().__init__(dataset=dataset, size=size, frames=frames, **common)
         self.faces, self.keypoints, self.step = faces, keypoints, step
         parts: list[Part] = [ColourMap()]
         if faces:
@@ -83,8 +65,7 @@ class EverybodyDance(FrameSetData):
         if keypoints:
             self.skeleton = skeleton
             parts.append(Bodies(skeleton, size=keypoint_size))
-        self.reader = FrameReader(self.height, self.width, parts)
-        self.tracks = frozenset(self.reader.tracks)
+        self.know(parts)
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from datamodules.bad_files import OnError
-from datamodules.layout import Layout, entries
-from datamodules.pair_data import PairData, TestPairs, TrainPairs
+from datamodules.layout import Layout
+from datamodules.pair_data import PairData
 from datamodules.pose.pairs import market_identity
+from datamodules.published import entries
 
 # Person, camera, sequence, frame, box. In the published annotation 18 names of test pictures end in .jpg twice.
 NAME = re.compile(r"((-1|\d{4})_c(\d)s\d_\d{6}_\d{2})(\.jpg){1,2}")
@@ -41,19 +42,8 @@ class Market(PairData):
     annotation_files = {part: (f"market-annotation-{part}.csv",) for part in ("train", "test")}
     pair_files = {part: (f"market-pairs-{part}.csv",) for part in ("train", "test")}
 
-    def __init__(
-        self,
-        root: str | None = None,
-        size: int | tuple[int, int] = (128, 64),
-        batch_size: int = 4,
-        num_workers: int = 0,
-        train_pairs: TrainPairs = "pose_gan",
-        test_pairs: TestPairs = "file",
-        val: float = 0.0,
-        flip: bool = False,
-        on_error: OnError = "raise",
-    ) -> None:
-        super().__init__(root, size, batch_size, num_workers, train_pairs, test_pairs, val, flip, on_error)
+    def __init__(self, size: int | tuple[int, int] = (128, 64), **common: Any) -> None:
+        super().__init__(size=size, **common)
 
     def key(self, name: str) -> str:
         """The name without its endings."""

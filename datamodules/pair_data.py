@@ -43,6 +43,7 @@ class PairData(Flipped):
     """
 
     layout: Layout
+    framing: Framing | None = None  # the part of the pictures that is shown
     skeleton = COCO_18.name
     tracks = frozenset({"pose", "source", "source_pose", "mask"})
     # Names of the annotation and pair files by `train` and `test`; the first that is there is read.
@@ -51,20 +52,19 @@ class PairData(Flipped):
 
     def __init__(
         self,
-        root: str | None,
-        size: int | tuple[int, int],
-        batch_size: int,
-        num_workers: int,
-        train_pairs: TrainPairs,
-        test_pairs: TestPairs,
-        val: float,
-        flip: bool,
-        on_error: OnError,
-        framing: Framing | None = None,
+        root: str | None = None,
+        size: int | tuple[int, int] = 256,
+        batch_size: int = 4,
+        num_workers: int = 0,
+        train_pairs: TrainPairs = "pose_gan",
+        test_pairs: TestPairs = "file",
+        val: float = 0.0,
+        flip: bool = False,
+        on_error: OnError = "raise",
     ) -> None:
         super().__init__(size, 1, 1, batch_size, 0, num_workers)
         self.name, self.root, self.flip, self.on_error = self.layout.folder, root, flip, on_error
-        self.train_pairs, self.test_pairs, self.val, self.framing = train_pairs, test_pairs, val, framing
+        self.train_pairs, self.test_pairs, self.val = train_pairs, test_pairs, val
         self.resize = "area"
 
     @classmethod

@@ -3,24 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from datamodules.bad_files import OnError
 from datamodules.frame_sets.data import FrameSetData
 from datamodules.frame_sets.listing import FrameSource, Role, videos_of
 from datamodules.frame_sets.maps import ColourMap, FeatureMap, InstanceMap, LabelMap, Part
-from datamodules.frame_sets.reader import FrameReader
-from datamodules.layout import Layout
-from datamodules.reading.scaling import Fit
-
-TREE = (
-    "{phase}_label/NAME.png   class of each pixel, 8 bits (classes > 0)",
-    "{phase}_inst/NAME.png    number of each object, 16 bits (instances: true)",
-    "{phase}_img/NAME.png     the picture",
-    "{phase}_feat/NAME.png    features (features: true)",
-    "or, with classes: 0,",
-    "{phase}_A/NAME.png       coloured condition",
-    "{phase}_B/NAME.png       the picture",
-    "Files of a frame have one NAME; _leftImg8bit, _gtFine_labelIds and _gtFine_instanceIds are not part of it.",
-)
 
 
 class Pix2PixHD(FrameSetData):
@@ -33,42 +18,39 @@ class Pix2PixHD(FrameSetData):
     offered.
 
     Args:
-        dataset: name of the set, and of its folder below `REELBENCH_DATA`.
-        root: the set's folder, where it lies elsewhere.
-        size: height and width of the frames, or (height, width).
-        batch_size: clips per step over all processes.
-        num_workers: loader processes.
         classes: labels are 0 to classes - 1; 0 for coloured conditions in `_A` with their pictures in `_B`.
         unlisted: the class that other labels count as, such as 255 for ignored pixels; None makes them an error.
         instances: whether `_inst` is read.
         features: whether `_feat` is read, as `condition`.
         flip: mirrors training clips with probability 1/2.
-        fit: how pictures of another aspect fill the frame: `squash`, `crop` (the middle) or `pad` (black).
-        train, val, test: the phases' names. The official sets have no validation phase.
-        on_error: `raise` names the files without partners; `skip` leaves out up to 5 % of the frames.
+
+    Other arguments are those of `FrameSetData`.
     """
+
+    origin = "your own source, or Cityscapes sorted into these folders"
+    tree = (
+        "{phase}_label/NAME.png   class of each pixel, 8 bits (classes > 0)",
+        "{phase}_inst/NAME.png    number of each object, 16 bits (instances: true)",
+        "{phase}_img/NAME.png     the picture",
+        "{phase}_feat/NAME.png    features (features: true)",
+        "or, with classes: 0,",
+        "{phase}_A/NAME.png       coloured condition",
+        "{phase}_B/NAME.png       the picture",
+        "Files of a frame have one NAME; _leftImg8bit, _gtFine_labelIds and _gtFine_instanceIds are not part of it.",
+    )
 
     def __init__(
         self,
         dataset: str = "cityscapes_pix2pixhd",
-        root: str | None = None,
         size: int | tuple[int, int] = (512, 1024),
-        batch_size: int = 1,
-        num_workers: int = 0,
         classes: int = 35,
         unlisted: int | None = None,
         instances: bool = True,
         features: bool = False,
         flip: bool = True,
-        fit: Fit = "squash",
-        train: str = "train",
-        val: str = "val",
-        test: str = "test",
-        on_error: OnError = "raise",
+        **common: Any,
     ) -> None:
-        layout = Layout(dataset, dataset, "your own source, or Cityscapes sorted into these folders", TREE)
-        phases = (train, val, test)
-        super().__init__(layout, root, phases, size, 1, 1, batch_size, num_workers, fit, on_error)
+        super().__init__(dataset=dataset, size=size, frames=1, stride=1, context=0, **common)
         self.flip, self.classes = flip, classes
         self.roles = {"picture": "img" if classes else "B", **({"label": "label"} if classes else {"condition": "A"})}
         parts: list[Part] = [LabelMap(classes, unlisted) if classes else ColourMap()]
@@ -78,8 +60,7 @@ class Pix2PixHD(FrameSetData):
         if classes and features:
             self.roles["condition"] = "feat"
             parts.append(FeatureMap())
-        self.reader = FrameReader(self.height, self.width, parts, fit)
-        self.tracks = frozenset(self.reader.tracks)
+        self.know(parts)
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:

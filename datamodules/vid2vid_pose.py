@@ -4,27 +4,19 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.bad_files import BadFile, OnError
+from datamodules.bad_files import BadFile
 from datamodules.errors import BenchError
 from datamodules.frame_sets.keypoints import Bodies, placed, read_people
 from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.maps import Part, read_rgb
-from datamodules.frame_sets.reader import FrameReader
 from datamodules.frame_sets.sequences import SequenceData
 from datamodules.frame_sets.view import View
-from datamodules.layout import Layout
 from datamodules.pictures import SUFFIXES
 from datamodules.pose.stick_vid2vid import draw
 from datamodules.reading.scaling import Fit
 from datamodules.tracks import Track
 
 BODY_PARTS = 24  # of DensePose; 0 is background
-TREE = (
-    "{phase}_img/SEQUENCE/NAME.jpg              the frame",
-    "{phase}_openpose/SEQUENCE/NAME_keypoints.json   BODY_25, face and hands (openpose: true)",
-    "{phase}_densepose/SEQUENCE/NAME_IUV.png    part in the blue channel, 0 to 24, then V and U (densepose: true)",
-    "{phase} is train or test",
-)
 
 
 class Vid2VidPose(SequenceData):
@@ -38,45 +30,35 @@ class Vid2VidPose(SequenceData):
     of limbs are not offered.
 
     Args:
-        dataset: name of the set, and of its folder below `REELBENCH_DATA`.
-        root: the set's folder, where it lies elsewhere.
-        size: height and width of the frames, or (height, width).
-        frames: T, frames of a clip.
-        stride: every `stride`-th frame.
-        batch_size: clips per step over all processes.
-        num_workers: loader processes.
         openpose, densepose: which kinds are read, at least one.
         persons: P of `pose`.
-        fit: how pictures of another aspect fill the frame: `squash`, `crop` (the middle) or `pad` (black).
-        train, val, test: the phases' names. The official sets have no validation phase.
-        on_error: `raise` names the frames without all their files; `skip` leaves out up to 5 % of them.
+
+    Other arguments are those of `FrameSetData`.
     """
 
     skeleton = "body_25"
+    origin = "videos of your own, with the dancers' consent"
+    tree = (
+        "{phase}_img/SEQUENCE/NAME.jpg              the frame",
+        "{phase}_openpose/SEQUENCE/NAME_keypoints.json   BODY_25, face and hands (openpose: true)",
+        "{phase}_densepose/SEQUENCE/NAME_IUV.png    part in the blue channel, 0 to 24, then V and U (densepose: true)",
+        "{phase} is train or test",
+    )
 
     def __init__(
         self,
         dataset: str = "dance_vid2vid",
-        root: str | None = None,
         size: int | tuple[int, int] = (256, 192),
         frames: int = 12,
-        stride: int = 1,
-        batch_size: int = 1,
-        num_workers: int = 0,
         openpose: bool = True,
         densepose: bool = True,
         persons: int = 1,
         fit: Fit = "crop",
-        train: str = "train",
-        val: str = "val",
-        test: str = "test",
-        on_error: OnError = "raise",
+        **common: Any,
     ) -> None:
         if not (openpose or densepose):
             raise BenchError("data.init_args.openpose and densepose are both false: there is nothing to draw from")
-        layout = Layout(dataset, dataset, "videos of your own, with the dancers' consent", TREE)
-        phases = (train, val, test)
-        super().__init__(layout, root, phases, size, frames, stride, batch_size, num_workers, fit, on_error)
+        super().__init__(dataset=dataset, size=size, frames=frames, fit=fit, **common)
         self.kinds = {"picture": ("img", SUFFIXES)}
         parts: list[Part] = [PoseCondition(openpose, densepose)]
         if openpose:
@@ -85,8 +67,7 @@ class Vid2VidPose(SequenceData):
         if densepose:
             self.kinds["densepose"] = ("densepose", SUFFIXES)
             parts.append(PersonMask())
-        self.reader = FrameReader(self.height, self.width, parts, fit)
-        self.tracks = frozenset(self.reader.tracks)
+        self.know(parts)
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:

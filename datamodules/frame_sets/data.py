@@ -8,44 +8,62 @@ from datamodules.base import Store
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
 from datamodules.frame_sets.listing import FrameSource, Paired, Role, pair
-from datamodules.frame_sets.reader import FrameReader
+from datamodules.frame_sets.maps import Part
+from datamodules.frame_sets.reader import FrameReader, Framing
 from datamodules.frame_sets.store import FileStore
 from datamodules.layout import Layout
 from datamodules.reading.scaling import Fit
 
 
 class FrameSetData(Flipped):
-    """Base of the sets. A sub-class makes `reader` and lists the videos of a split.
+    """Base of the sets. A sub-class says where the set is from, makes `reader`, and lists the videos of a phase.
 
     Args:
-        layout: how the set is distributed.
-        root: the set's folder; None takes its name below `REELBENCH_DATA`.
-        phases: what train, val and test are called in the set's folders.
+        dataset: name of the set, and of its folder below `REELBENCH_DATA`.
+        root: the set's folder, where it lies elsewhere.
+        size: height and width of the frames, or (height, width).
+        frames: T, frames of a clip.
+        stride: every `stride`-th frame.
+        batch_size: clips per step over all processes.
+        context: how many first frames prediction methods are given.
+        num_workers: loader processes.
         fit: how pictures of another aspect fill the frame: `squash`, `crop` (the middle) or `pad` (black).
+        train, val, test: what the splits are called in the set's folders. Most sets have no validation phase: name the
+            one that runs are watched on.
         on_error: `raise` names the frames whose files do not belong together; `skip` leaves out up to 5 % of them.
     """
 
+    title: str | None = None  # what people call the set, where that is not its `dataset`
+    origin: str
+    tree: Sequence[str]
     reader: FrameReader
 
     def __init__(
         self,
-        layout: Layout,
-        root: str | None,
-        phases: tuple[str, str, str],
-        size: int | tuple[int, int],
-        frames: int,
-        stride: int,
-        batch_size: int,
-        num_workers: int,
-        fit: Fit = "squash",
-        on_error: OnError = "raise",
+        dataset: str,
+        root: str | None = None,
+        size: int | tuple[int, int] = 256,
+        frames: int = 1,
+        stride: int = 1,
+        batch_size: int = 1,
         context: int = 0,
+        num_workers: int = 0,
+        fit: Fit = "squash",
+        train: str = "train",
+        val: str = "val",
+        test: str = "test",
+        on_error: OnError = "raise",
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
-        self.layout, self.root, self.on_error, self.fit = layout, root, on_error, fit
-        self.name = layout.folder
-        self.phases = dict(zip(("train", "val", "test"), phases, strict=True))
+        self.layout = Layout(self.title or dataset, dataset, self.origin, self.tree)
+        self.name, self.root, self.on_error, self.fit = dataset, root, on_error, fit
+        self.phases = {"train": train, "val": val, "test": test}
         self.resize = "area" if fit == "squash" else f"area {fit}"
+
+    def know(self, parts: Sequence[Part], framing: Framing | None = None) -> None:
+        """Sets what is read of each frame, and which part of the pictures is shown."""
+        self.reader = FrameReader(self.height, self.width, parts, self.fit, framing)
+        self.tracks = frozenset(self.reader.tracks)
 
     def list_phase(self, root: Path, phase: str) -> list[FrameSource]:
         """The videos of a phase in a fixed order. Raises `BenchError`."""

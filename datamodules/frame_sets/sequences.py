@@ -6,7 +6,7 @@ from pathlib import Path
 from datamodules.errors import BenchError
 from datamodules.frame_sets.data import FrameSetData
 from datamodules.frame_sets.listing import FrameSource, Role, videos_of
-from datamodules.layout import folders, some
+from datamodules.published import folders, some
 
 
 class SequenceData(FrameSetData):

@@ -10,6 +10,7 @@ from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.maps import ColourMap, InstanceMap, LabelMap
 from datamodules.frame_sets.reader import FrameReader
 from datamodules.frame_sets.store import FileStore
+from datamodules.generated import open_generated
 from tests.datamodules.frame_files import instances, labels, noise, save
 
 LENGTHS = (5, 3)
@@ -64,6 +65,17 @@ def test_a_whole_video_reads_as_its_frames_do(tmp_path: Path) -> None:
         assert tracks[key].dtype == track.dtype and tracks[key].shape == (5, *track.shape)
         np.testing.assert_array_equal(tracks[key][2:4], read.read_tracks(video, 2, 4, [key])[key])
     np.testing.assert_array_equal(clip[2:4], read.read(video, 2, 4))
+
+
+def test_a_cache_of_it_gives_the_same(tmp_path: Path) -> None:
+    store = FileStore(sources(tmp_path), reader((8, 16)))
+    cached = open_generated("frames", store, store.reader.tracks).select(np.arange(2))
+    at = np.array([1, 0]), np.array([[0, 1, 2], [4, 3, 0]])
+    expected, found = store.tracks(*at, KEYS), cached.tracks(*at, KEYS)
+    for key in KEYS:
+        np.testing.assert_array_equal(found[key], expected[key])
+        assert found[key].dtype == expected[key].dtype
+    assert cached.attributes["category"].tolist() == [0, 1]
 
 
 def test_frames_are_read_once_while_they_fit(tmp_path: Path) -> None:
