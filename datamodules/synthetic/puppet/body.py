@@ -56,7 +56,7 @@ POINTS: dict[str, tuple[str, tuple[float, float, float], int]] = _CENTRE | {
 }
 POINT = {name: i for i, name in enumerate((*JOINTS, *POINTS))}
 
-# DensePose's 14 coarse parts, in its order; 0 is the background.
+# The order of DensePose's 14 coarse parts as recalled, not checked against its files; 0 is the background.
 LABELS = (
     "background",
     "torso",

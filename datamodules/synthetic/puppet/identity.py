@@ -30,18 +30,20 @@ class Identities:
             column c the direction across = 2 (c + 0.5) / COLUMNS - 1.
         factors: I 4, length factors of arms, legs, torso, and 1.
         width: I, factor of the radii.
+        lit: the lamp shades them; otherwise a point keeps its brightness however it turns.
     """
 
     atlas: np.ndarray
     factors: np.ndarray
     width: np.ndarray
+    lit: bool
 
 
 def draw_identities(keys: list[tuple[int | str, ...]], texture: Texture) -> Identities:
     """A person a key, each a function of its key alone."""
     persons = [_person(keyed_rng("puppet identity", *key), texture) for key in keys]
     atlas, factors, width = zip(*persons, strict=True)
-    return Identities(np.stack(atlas).astype(np.float32), np.stack(factors), np.array(width))
+    return Identities(np.stack(atlas).astype(np.float32), np.stack(factors), np.array(width), lit=texture == "cloth")
 
 
 def _person(rng: np.random.Generator, texture: Texture) -> tuple[np.ndarray, np.ndarray, float]:
@@ -127,9 +129,7 @@ class _Wardrobe:
 
 
 def _waves(rng: np.random.Generator) -> np.ndarray:
-    """One slow wave along and across each limb, the same on both sides' seams: an atlas whose bilinear samples move
-    by warping without loss. For tests of the flow.
-    """
+    """A slope of colour along and across each limb, front and back alike so that they meet: for tests of the flow."""
     base, slope = rng.uniform(0.35, 0.65, (2, len(LIMBS), 1, 1, 1, 3))
     along = np.linspace(-1, 1, ROWS)[None, None, :, None, None]
     across = np.linspace(-1, 1, COLUMNS)[None, None, None, :, None]

@@ -54,9 +54,11 @@ class Skin:
         limbs: all limbs of a frame belong to person k // 16.
         atlas: I 16 2 ROWS COLUMNS 3, see `Identities`.
         person: F P, who.
+        lit: the lamp shades them.
     """
 
-    def __init__(self, limbs: Limbs, atlas: np.ndarray, person: np.ndarray) -> None:
+    def __init__(self, limbs: Limbs, atlas: np.ndarray, person: np.ndarray, lit: bool = True) -> None:
+        self.lit = lit
         self.texels = atlas.reshape(-1, 3)
         kinds = len(LIMBS)
         kind = person[:, :, None] * kinds + np.arange(kinds)  # F P 16
@@ -80,6 +82,8 @@ class Skin:
         lower = self.texels[texel + COLUMNS]
         lower += (self.texels[texel + COLUMNS + 1] - lower) * right
         upper += (lower - upper) * down
+        if not self.lit:
+            return upper
         light = np.float32(AMBIENT) + np.float32(DIFFUSE) * w * np.sqrt(1 - e * e)
         return np.minimum(upper * light[:, None], np.float32(255))
 

@@ -29,12 +29,13 @@ class Shot:
     def _drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, Surface]:
         """Frames, how much persons cover (uint8 B T H W), what is shown (see `flow`), and the surface."""
         height, width, count = self.stage.height, self.stage.width, self.persons * len(LIMBS)
+        who = self.stage.identities
         room = empty_room(self.stage, self.cast, self.videos)
         cover = np.zeros((self.clips, self.times, height, width), dtype=np.uint8)
         surfaces = []
         for part in chunks(self.clips * self.times, height * width):
             drawn, before = self.limbs.part(part), part.start * height * width
-            skin = Skin(drawn, self.stage.identities.atlas, self.cast.person[part])
+            skin = Skin(drawn, who.atlas, self.cast.person[part], who.lit)
             surface, paint = layers(fragments(drawn, height, width), skin)
             pixel = paint.pixel + before
             blend(room, pixel, 1 - paint.cover, paint.colour)

@@ -66,8 +66,8 @@ class PuppetStore:
             motions 11, 2 and 2).
         yaw: degrees, from and up to.
         backgrounds: how many different ones all splits share; None gives each video its own.
-        texture: `cloth`, or `smooth`: slow waves of colour instead of clothes, for which bilinear warping is nearly
-            exact.
+        texture: `cloth`, or `smooth`: slow waves of colour instead of clothes and no shading, so that a frame warped by
+            the flow is the other frame, but for what bilinear sampling blurs.
     """
 
     def __init__(

@@ -56,23 +56,27 @@ def warp_error(truth: Truth, way: str) -> tuple[float, float, int]:
 
 
 @pytest.mark.parametrize(("camera", "persons"), [("static", 1), ("pan", 1), ("static", 2), ("pan", 2)])
-@pytest.mark.parametrize("size", [64, 128])
-def test_warping_by_the_flow_gives_the_other_frame(size: int, camera: CameraMotion, persons: int) -> None:
-    """Under 2/255 inside parts, both ways, with the smooth texture.
+@pytest.mark.parametrize(("size", "count", "bound"), [(64, 40, 1.3), (128, 16, 0.8), (256, 6, 0.6)])
+def test_warping_by_the_flow_gives_the_other_frame(
+    size: int, count: int, bound: float, camera: CameraMotion, persons: int
+) -> None:
+    """Inside parts, both ways, in units of 1/255, with the smooth texture, which the lamp does not shade.
 
-    It needs that texture: clothes have edges that a bilinear warp blurs (3/255 at 128 pixels, 5/255 at 64). What
-    remains is mostly true change of brightness, since limbs turn under the lamp.
+    It needs that texture to show that the flow is exact: a bilinear warp blurs the edges of clothes, and a limb that
+    turns under the lamp does change its brightness. Means over 300 clips are 0.85, 0.47 and 0.34 at these sizes.
     """
-    truth = clips(32, size, camera=camera, persons=persons, texture="smooth")
+    truth = clips(count, size, camera=camera, persons=persons, texture="smooth")
     for way in ("", "_back"):
         warped, still, pixels = warp_error(truth, way)
-        assert pixels > 4000 and still > 9, (pixels, still)
-        assert warped < 2, warped
+        assert pixels > 4000 and still > 6, (pixels, still)
+        assert warped < bound, warped
 
 
-def test_warping_clothes_at_128_pixels() -> None:
-    warped, still, _ = warp_error(clips(24, 128), "")
-    assert warped < 4 and still > 15, (warped, still)
+@pytest.mark.parametrize(("size", "count", "bound"), [(64, 40, 6.0), (128, 16, 4.0)])
+def test_warping_clothes(size: int, count: int, bound: float) -> None:
+    """Means over 300 clips: 4.4 at 64 and 2.7 at 128 pixels, 16 and 21 without warping."""
+    warped, still, _ = warp_error(clips(count, size), "")
+    assert warped < bound and still > 2.5 * bound, (warped, still)
 
 
 @pytest.mark.parametrize("camera", ["static", "pan"])

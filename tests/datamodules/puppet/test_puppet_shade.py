@@ -30,6 +30,15 @@ def value(limb: Limbs, texels: np.ndarray, t: float, e: float, v: float) -> np.n
     return Skin(limb, texels, WHOLE).colour(np.array([FACE]), *of)[0]
 
 
+def test_what_is_not_lit_keeps_its_brightness() -> None:
+    texels = np.full((1, 16, 2, ROWS, COLUMNS, 3), 80, dtype=np.float32)
+    t, e, v = np.array([[0.5, 0.5], [0, 0], [0, 0.95]], dtype=np.float32)
+    limb = np.array([FACE, FACE])
+    lit = Skin(upright(0.4), texels, WHOLE).colour(limb, t, e, v)
+    assert lit[0, 0] > lit[1, 0] + 10
+    np.testing.assert_allclose(Skin(upright(0.4), texels, WHOLE, lit=False).colour(limb, t, e, v), 80)
+
+
 @pytest.mark.parametrize(("yaw", "side"), [(0.0, 0), (np.pi, 1)])
 def test_the_front_is_seen_from_the_front(yaw: float, side: int) -> None:
     texels = np.zeros((1, 16, 2, ROWS, COLUMNS, 3), np.float32)
