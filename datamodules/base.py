@@ -1,7 +1,7 @@
 """What every datamodule shares: the step-keyed training stream and the evaluation clips. A data set gives a `Store`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
@@ -98,6 +98,8 @@ class ClipData(L.LightningDataModule):
     # Whether a batch has a `source` picture (and `source_pose` where there are poses): the clip's first frame, or any
     # frame of its video.
     source: Source = "none"
+    # Pairs of joints of `pose` to join where it is drawn.
+    limbs: Sequence[tuple[int, int]] = ()
 
     def __init__(
         self,

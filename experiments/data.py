@@ -14,14 +14,14 @@ CODES = "exit code: 0 all can be used (warnings too), 1 at least one cannot, 2 n
 
 
 def main(argv: list[str]) -> int:
-    """Runs `check`, `build` or `verify`; returns the exit code.
+    """Runs `check`, `build`, `verify` or `show`; returns the exit code.
 
     Raises:
         BenchError: a mistake that the user can mend.
     """
     parser = argparse.ArgumentParser(prog="reelbench data", description=__doc__)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    for add in (_add_check, _add_build, _add_verify):
+    for add in (_add_check, _add_build, _add_verify, _add_show):
         add(actions)
     args, rest = parser.parse_known_args(argv)
     if rest and not getattr(args, "overrides", False):
@@ -53,6 +53,18 @@ def _add_verify(actions: Any) -> None:
     parser = actions.add_parser("verify", help=text, description=f"{text.capitalize()}.", epilog=CODES)
     _add_config(parser)
     parser.set_defaults(action=_verify)
+
+
+def _add_show(actions: Any) -> None:
+    text = "draw what a data config yields: frames, poses, labels, flow, masks"
+    parser = actions.add_parser("show", help=text, description=f"{text.capitalize()}.")
+    _add_config(parser)
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the .png file to write")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="train")
+    parser.add_argument("--n", type=int, default=4, metavar="CLIPS", help="clips shown (default: 4)")
+    parser.add_argument("--columns", type=int, default=8, help="frames shown of each clip (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed shows other clips")
+    parser.set_defaults(action=_show)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +123,25 @@ def _verify(args: argparse.Namespace, rest: list[str]) -> int:
     if damaged:
         print("delete the folder once no run reads it, then build it again", file=sys.stderr)
     return int(bool(damaged))
+
+
+def _show(args: argparse.Namespace, rest: list[str]) -> int:
+    for name in ("n", "columns"):
+        if getattr(args, name) < 1:
+            raise BenchError(f"--{name} must be at least 1, found {getattr(args, name)}")
+    if args.out.suffix != ".png":
+        raise BenchError(f"--out must end in .png, found {args.out}")
+    from datamodules.media import write_png
+    from datamodules.show import sheet
+
+    data = _data(args.config, rest)
+    batch = data.eval_batch(args.split, range(args.n), data.frames, data.stride, args.seed)
+    write_png(args.out, sheet(batch, args.columns, data.limbs))
+    keys = ", ".join(key for key in batch if key not in ("index", "name"))
+    print(f"{args.out}: {args.n} clips of {data.name} ({args.split}): {keys}")
+    for name in batch["name"]:
+        print(f"  {name}")
+    return 0
 
 
 def _data(config: str, overrides: list[str]) -> Any:

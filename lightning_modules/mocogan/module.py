@@ -23,7 +23,6 @@ from lightning_modules.mocogan.networks import (
     VideoGenerator,
     init_torch02,
 )
-from lightning_modules.schedules import set_rates, tail_decay
 from lightning_modules.sizes import check_sizes
 
 StepBatch = Mapping[str, VideoBatch]
@@ -66,8 +65,6 @@ class MoCoGAN(Method):
             `infogan` also trains Q on the categories of generated clips, which maximises the paper's bound L_I.
         image_batch: real frames per step over all processes, drawn from all frames of all videos.
         lr: of all three Adam optimizers.
-        lr_decay: share of the budget, at its end, over which lr falls linearly to 0. The official code has none; short
-            runs of small networks oscillate without it.
         betas: of Adam.
         weight_decay: of Adam, added to the gradient.
         init: `torch02` draws the weights as torch 0.2 did, on which the official code ran and the published results
@@ -94,7 +91,6 @@ class MoCoGAN(Method):
         q_loss: Literal["official", "infogan"] = "official",
         image_batch: int = 32,
         lr: float = 2e-4,
-        lr_decay: float = 0.0,
         betas: tuple[float, float] = (0.5, 0.999),
         weight_decay: float = 1e-5,
         init: Literal["torch02", "default"] = "torch02",
@@ -111,14 +107,11 @@ class MoCoGAN(Method):
                 f"model.init_args.{flag} needs Q's logits: set video_discriminator to categorical, "
                 f"found {video_discriminator}"
             )
-        if not 0 <= lr_decay <= 1:
-            raise BenchError(f"model.init_args.lr_decay is a share of the budget in [0, 1], found {lr_decay}")
         if q_loss == "infogan" and not use_infogan:
             raise BenchError("model.init_args.q_loss infogan needs use_infogan: true")
         self.size, self.channels, self.frames = size, channels, frames
         self.use_infogan, self.use_categories, self.q_loss = use_infogan, use_categories, q_loss
         self.image_batch, self.lr, self.betas, self.weight_decay = image_batch, lr, betas, weight_decay
-        self.lr_decay = lr_decay
 
         self.generator = VideoGenerator(channels, dim_content, dim_category, dim_motion, ngf, size)
         image = PatchImageDiscriminator if image_discriminator == "patch" else ImageDiscriminator
@@ -163,11 +156,6 @@ class MoCoGAN(Method):
             torch.optim.Adam(network.parameters(), self.lr, self.betas, weight_decay=self.weight_decay)
             for network in networks
         ]
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """The learning rate of this step."""
-        if self.lr_decay:
-            set_rates(self, self.lr * tail_decay(self.trainer.global_step, self.trainer.max_steps, self.lr_decay))
 
     def training_step(self, batch: StepBatch, batch_idx: int) -> None:
         """One update of each player, in the official order."""

@@ -96,7 +96,7 @@ def test_generated_data_need_no_build(capsys: pytest.CaptureFixture[str]) -> Non
         (["build", "data/folder", "--data.rot", "x"], "Option 'rot' is not accepted, did you mean 'root'?"),
         (["build", "data/folder", "--frob"], "nrecognized arguments: --frob"),
         (["check", "a", "--frob"], "unrecognized arguments: --frob"),
-        (["show"], "invalid choice: 'show'"),
+        (["shwo"], "invalid choice: 'shwo'"),
         ([], "required: ACTION"),
     ],
 )

@@ -194,21 +194,10 @@ def test_optimizers() -> None:
     assert sorted(owned) == sorted(id(p) for p in module.parameters())
 
 
-def test_learning_rates_fall_at_the_end_of_the_budget(squares: Data, trainer: TrainerFactory) -> None:
-    seen: list[list[float]] = []
-
-    class Watch(L.Callback):
-        def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *args: Any) -> None:
-            seen.append([o.param_groups[0]["lr"] for o in pl_module.optimizers()])
-
-    trainer(4, callbacks=[Watch()]).fit(tiny(lr=1e-3, lr_decay=0.5), squares())
-    assert seen == [[rate] * 3 for rate in (1e-3, 1e-3, 1e-3, 5e-4)]
-
-
 def test_official_settings_are_the_defaults() -> None:
     with torch.device("meta"):
         module = MoCoGAN()
-    assert (module.lr, module.betas, module.weight_decay, module.lr_decay) == (2e-4, (0.5, 0.999), 1e-5, 0)
+    assert (module.lr, module.betas, module.weight_decay) == (2e-4, (0.5, 0.999), 1e-5)
     assert (module.generator.dim_content, module.generator.dim_motion, module.frames) == (50, 10, 16)
 
 
@@ -284,7 +273,6 @@ def test_every_category_is_sampled() -> None:
         ({"frames": 9}, "frames must be at least 10"),
         ({"video_discriminator": "video", "size": 64, "frames": 15}, "frames must be at least 16"),
         ({"size": 48}, "found size 48"),
-        ({"lr_decay": 1.5}, "lr_decay is a share"),
     ],
 )
 def test_arguments_that_do_not_fit_each_other(options: dict[str, Any], message: str) -> None:
