@@ -125,44 +125,47 @@ class Reading:
             self.header = video.header
             self.rate = self._reader.fps or video.rate
             scaler = self._reader.scaler(video)
-            piece: list[np.ndarray] = []
+            waiting: list[tuple[int, np.ndarray]] = []  # scaled at once, while the frame is in the processor's cache
             try:
-                for frame in self._scaled(video, scaler):
-                    piece.append(frame)
-                    self.length += 1
-                    if len(piece) == PIECE:
-                        yield np.stack(piece)
-                        piece = []
+                for number, pixels in self._scaled(video, scaler):
+                    waiting.append((number, pixels))
+                    if len(waiting) >= PIECE and waiting[PIECE - 1][0] < video.sound:
+                        yield self._given(waiting[:PIECE])
+                        del waiting[:PIECE]
             except BadFile as error:
-                if not self.length:
+                if not waiting and not self.length:
                     raise
-                video.broken = f"breaks off after {self.length} frames: {error}"
-            if piece:
-                yield np.stack(piece)
+                video.broken = f"breaks off after {self.length + len(waiting)} frames: {error}"
+            sound = [entry for entry in waiting if entry[0] < video.sound]
+            if sound:
+                yield self._given(sound)
             self._conclude(video, scaler)
 
-    def _scaled(self, video: Footage, scaler: Scaler) -> Iterator[np.ndarray]:
-        """Every picture scaled once, also where a rate repeats it."""
+    def _given(self, frames: list[tuple[int, np.ndarray]]) -> np.ndarray:
+        self.length += len(frames)
+        return np.stack([pixels for _, pixels in frames])
+
+    def _scaled(self, video: Footage, scaler: Scaler) -> Iterator[tuple[int, np.ndarray]]:
+        """Number in the file and pixels; every picture is scaled once, also where a rate repeats it."""
         pictures = self._segment(video)
         if self._reader.fps is not None:
             pictures = resampled(pictures, self._reader.fps)
-        last: Picture | None = None
-        for picture in pictures:
-            if last is None or picture.frame is not last.frame:
-                pixels = scaler(picture.frame)
-            last = picture
-            yield pixels
+        last = -1
+        for frame, _, number in pictures:
+            if number != last:
+                pixels = scaler(frame)
+            last = number
+            yield number, pixels
 
     def _segment(self, video: Footage) -> Iterator[Picture]:
-        """The pictures `start:end`; decoding stops there."""
+        """The pictures `start:end`. Decoding stops as soon as all of them are known to be sound."""
         count = 0
-        for picture in video.pictures():
-            if count >= self._start:
-                yield picture
-            count += 1
-            if count == self._end:
+        for count, picture in enumerate(video.pictures(), start=1):
+            if count > self._start and (self._end is None or count <= self._end):
+                yield picture._replace(number=count - 1)
+            if self._end is not None and min(count, video.sound) >= self._end:
                 return
-        if self._end is not None and video.broken is None:
+        if self._end is not None and video.broken is None and count < self._end:
             video.broken = f"frames {self._start}:{self._end} were asked for, but it has {count}"
 
     def _conclude(self, video: Footage, scaler: Scaler) -> None:

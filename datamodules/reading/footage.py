@@ -1,5 +1,6 @@
 """What every kind of video gives once opened: pictures one after another, and what was found out on the way."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -9,10 +10,16 @@ import av
 
 
 class Picture(NamedTuple):
-    """One frame as it is stored; `time` in seconds, None where nothing tells it."""
+    """One frame as it is stored.
+
+    Attributes:
+        time: in seconds, None where nothing tells it.
+        number: of the frame in its file; given by who counts them.
+    """
 
     frame: av.VideoFrame
     time: float | None
+    number: int = 0
 
 
 @dataclass
@@ -25,7 +32,9 @@ class Footage:
         rate: frames a second; None where nothing tells it.
         aspect: width of a pixel over its height.
         warnings: what a user should know although the frames are usable.
-        broken: why frames are missing or damaged from some point on; the pictures given before are sound.
+        broken: why frames are missing or damaged from some point on.
+        sound: how many of the pictures given so far are known to be sound. It may lag behind: a picture can be
+            predicted from one that is shown later, and is damaged with it.
     """
 
     header: int | None = None
@@ -34,9 +43,10 @@ class Footage:
     aspect: Fraction = Fraction(1)
     warnings: list[str] = field(default_factory=list)
     broken: str | None = None
+    sound: float = math.inf
 
     def pictures(self) -> Iterator[Picture]:
-        """The sound pictures in order. Raises `BadFile` where not even the first can be read."""
+        """The pictures in order, up to the first that is seen to be damaged. Raises `BadFile` where there is none."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -21,8 +21,8 @@ class VideoFile(Footage):
     """A container that FFmpeg can open, decoded from its start by one thread.
 
     Seeking is never used: after a stream copy, or in a file with a wrong index, it lands on frames that cannot be
-    decoded. Frames that may be predicted from a damaged one are not given: those that follow it, and the B frames shown
-    before it.
+    decoded. Frames that may be predicted from a damaged one do not count as sound: those that follow it, and the B
+    frames shown before it.
 
     Args:
         path: the file.
@@ -82,23 +82,22 @@ class VideoFile(Footage):
             self.warnings.append("its transparency is not decoded: VP8 and VP9 keep it in a layer of its own")
 
     def pictures(self) -> Iterator[Picture]:
-        """Sound frames; afterwards `broken` and `warnings` say what was found."""
+        """Frames until the first damaged one; afterwards `sound`, `broken` and `warnings` say what was found."""
         number, damaged, interlaced = 0, [], False
-        held: list[Picture] = []  # B frames: sound only if the next frame of another type is
+        self.sound = 0
         timing = Timing(self.rate)
         try:
             for frame in self._container.decode(self._stream):
                 if frame.is_corrupt:
                     damaged.append(number)
                 interlaced = interlaced or frame.interlaced_frame
-                picture = Picture(frame, timing.of(frame))
+                time = timing.of(frame)
                 number += 1
                 if damaged:
                     continue
-                held.append(picture)
-                if frame.pict_type != PictureType.B:
-                    yield from held
-                    held = []
+                if frame.pict_type != PictureType.B:  # a B frame is sound only if the next frame of another type is
+                    self.sound = number
+                yield Picture(frame, time)
         except av.FFmpegError as error:
             self.broken = f"breaks off after {number}{self._claimed()} frames: {error.strerror}"
         else:
@@ -106,7 +105,7 @@ class VideoFile(Footage):
         if damaged:
             self.broken = f"{len(damaged)} of {number} frames are damaged, the first is frame {damaged[0]}"
         if self.broken is None:
-            yield from held
+            self.sound = number
         self.warnings += timing.warnings()
         if interlaced:
             self.warnings.append("interlaced: both fields of a frame are kept as they are, moving edges look combed")

@@ -117,7 +117,7 @@ def build(folder: Path) -> None:
     def exact() -> int:
         return bare(path, RESIZE) + bare(path, RESIZE)
 
-    found = best(5, built=built, read=read, plain=plain, exact=exact)
+    found = best(12, built=built, read=read, plain=plain, exact=exact)
     print("720p H.264 to 64x64, frames/s:")
     for name in ("plain", "exact", "read", "built"):
         print(f"  {name:6} {found[name]:7.0f}  {found[name] / found['plain']:.3f} of plain AREA")
