@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datamodules.bad_files import BadFile
-from datamodules.bair import BairPush, trajectories
+from datamodules.bair import BairPush, list_files, trajectories
 from datamodules.base import TrainSteps
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
@@ -55,6 +55,12 @@ def root(written: Path, tmp_path: Path) -> Path:
 
 def data(root: Path, **arguments: Any) -> BairPush:
     return BairPush(**{"root": str(root), "val": ("traj_8_to_9.tfrecords",), **arguments})
+
+
+def test_files_are_in_the_order_of_their_trajectories(written: Path) -> None:
+    (written / "train" / "._traj_0_to_1.tfrecords").touch()  # what some archivers leave behind
+    names = [source.name.partition("/")[2] for source in list_files(written, "train")]
+    assert names == ["traj_0_to_1.tfrecords", "traj_8_to_9.tfrecords", "traj_16_to_17.tfrecords"]
 
 
 @pytest.mark.parametrize("camera", ["image_aux1", "image_main"])
