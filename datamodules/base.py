@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast
 
 import lightning as L
 import numpy as np
@@ -43,7 +43,6 @@ class Store(Protocol):
         ...
 
 
-@runtime_checkable
 class TrackStore(Store, Protocol):
     """A store that knows more of its frames than their pixels."""
 
@@ -194,8 +193,8 @@ class ClipData(L.LightningDataModule):
         if not tracks:
             clips = store.gather(videos, frames)  # B T H W C
             return {"video": torch.from_numpy(np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3)))}  # B C T H W
-        assert isinstance(store, TrackStore)
-        arrays = store.tracks(videos, frames, tracks | {"video"})
+        # Not isinstance: that reads every property of the protocol, and a digest may cost a read of all files.
+        arrays = cast(TrackStore, store).tracks(videos, frames, tracks | {"video"})
         return cast(VideoBatch, {key: torch.from_numpy(np.ascontiguousarray(a)) for key, a in arrays.items()})
 
     def eval_batch(self, split: str, index: range | list[int], frames: int, stride: int, seed: int) -> VideoBatch:

@@ -70,7 +70,10 @@ def _rows(batch: dict[str, Tensor], clip: int, at: np.ndarray, limbs: Limbs) -> 
             source = np.concatenate([source, _posed(source, posed, limbs)])
         rows.append(("source", source))
     if "condition" in batch:
-        rows.append(("condition", _levels(batch["condition"][clip])[at]))
+        for start in range(0, batch["condition"].shape[1], 3):  # stick figures and body parts may lie behind each other
+            rows.append(("condition", _levels(batch["condition"][clip][start : start + 3])[at]))
+    if "face_box" in batch:
+        rows.append(("face_box", _boxed(video, batch["face_box"][clip].numpy())[at]))
     if "pose" in batch:
         rows.append(("pose", _posed(video, batch["pose"][clip].numpy(), limbs)[at]))
     for key in ("labels", "instances"):
@@ -100,7 +103,16 @@ def _flow(batch: dict[str, Tensor], key: str, clip: int) -> np.ndarray:
 def _levels(frames: Tensor) -> np.ndarray:
     """[-1, 1] C T H W -> uint8 T H W 3."""
     levels = ((frames.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
-    return levels.repeat(3, -1) if levels.shape[-1] == 1 else levels
+    missing = 3 - levels.shape[-1]
+    return levels.repeat(3, -1) if missing == 2 else np.pad(levels, ((0, 0), (0, 0), (0, 0), (0, missing)))
+
+
+def _boxed(frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Uint8 T H W 3 with everything outside the boxes T 4 (y0, y1, x0, x1) darkened."""
+    shown = frames // 3
+    for frame, dark, (y0, y1, x0, x1) in zip(frames, shown, boxes.astype(int), strict=True):
+        dark[max(y0, 0) : y1, max(x0, 0) : x1] = frame[max(y0, 0) : y1, max(x0, 0) : x1]
+    return shown
 
 
 def _posed(frames: np.ndarray, pose: np.ndarray, limbs: Limbs) -> np.ndarray:

@@ -60,6 +60,23 @@ def test_joints_and_limbs_are_where_they_are_said_to_be() -> None:
     assert changed.min(0).tolist() == [39, 19] and changed.max(0).tolist() == [41, 61]  # joint 2 is missing
 
 
+@pytest.mark.parametrize(("channels", "rows"), [(1, 1), (3, 1), (5, 2), (6, 2)])
+def test_conditions_of_many_channels_take_a_row_for_every_three(channels: int, rows: int) -> None:
+    given = batch(2)
+    given["condition"] = torch.full((2, channels, 2, 96, 96), 255, dtype=torch.uint8)
+    picture = sheet(given)
+    assert len(picture) == 2 * (1 + rows) * (96 + GAP) + GAP
+    assert cell(picture, rows, 0)[0, 0].tolist() == ([255, 255, 0] if channels == 5 else [255] * 3)
+
+
+def test_faces_are_what_is_not_darkened() -> None:
+    given = batch(2)
+    given["video"] += 90
+    given["face_box"] = torch.tensor([10.0, 30, 40, 70]).expand(2, 2, 4)  # y0, y1, x0, x1
+    bright = np.argwhere((cell(sheet(given), 1, 1) == 90).all(-1))
+    assert bright.min(0).tolist() == [10, 40] and bright.max(0).tolist() == [29, 69]
+
+
 def test_flow_that_is_not_valid_is_darkened() -> None:
     given = batch(3)
     given["flow"] = torch.zeros(2, 2, 2, 96, 96, dtype=torch.int16)

@@ -1,21 +1,31 @@
 """The embedded persons as a datamodule."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from datamodules.base import ClipData, Store
+import numpy as np
+
+from datamodules.base import ClipData, Source, Store
 from datamodules.errors import BenchError
+from datamodules.generated import open_generated
+from datamodules.pose.skeletons import BODY_25, COCO_18
 from datamodules.synthetic.puppet.identity import Texture
+from datamodules.synthetic.puppet.kept import BatchPuppets, check_truth, track
 from datamodules.synthetic.puppet.scene import CameraMotion, IdentitySplit, MotionSplit
-from datamodules.synthetic.puppet.store import PuppetStore, check
+from datamodules.synthetic.puppet.store import check
+
+DRAWN_LIKE = {"openpose18": COCO_18, "body25": BODY_25}  # the same joints in the same order
 
 
 class Puppet(ClipData):
     """Textured persons moved by motion capture: no download, and everything about the frames is known exactly.
 
+    Videos are rendered once, into the cache, with the truth that is asked for.
+
     Args:
         size: height and width of the frames, or (height, width): 64, (128, 64) as in Market-1501, 128, 256.
         frames: T, frames of a clip.
-        stride: every `stride`-th frame.
+        stride: every `stride`-th frame; 1 where flow is asked for (`fps` slows or speeds the motion).
         batch_size: clips per step over all processes.
         context: how many first frames prediction methods are given.
         num_workers: loader processes.
@@ -33,6 +43,9 @@ class Puppet(ClipData):
         yaw: degrees, from and up to, that persons are turned; 0 faces the camera, 90 the image's right edge.
         backgrounds: different backgrounds in all splits together; None gives each video its own.
         texture: `cloth`, or `smooth` for measuring the flow by warping.
+        truth: keys of `VideoBatch` given beside the frames: pose, labels (body parts), instances, mask, face_box, flow,
+            flow_valid, flow_back, flow_back_valid.
+        source: a picture of the person beside the clip: its `first` frame, a `random` one of its video, or `none`.
         seed: of the data, not of the run.
     """
 
@@ -46,8 +59,8 @@ class Puppet(ClipData):
         batch_size: int = 32,
         context: int = 0,
         num_workers: int = 0,
-        video_frames: int = 64,
-        train_videos: int = 4000,
+        video_frames: int = 32,
+        train_videos: int = 2000,
         val_videos: int = 256,
         test_videos: int = 256,
         identities: tuple[int, int, int] = (200, 32, 32),
@@ -61,6 +74,8 @@ class Puppet(ClipData):
         yaw: tuple[int, int] = (0, 360),
         backgrounds: int | None = None,
         texture: Texture = "cloth",
+        truth: tuple[str, ...] = ("pose",),
+        source: Source = "none",
         seed: int = 0,
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
@@ -70,7 +85,12 @@ class Puppet(ClipData):
         for split, videos in self.videos.items():
             if videos < 1:
                 raise BenchError(f"data.init_args.{split}_videos must be at least 1, found {videos}")
-        self.skeleton = skeleton
+        check_truth(truth)
+        if stride != 1 and any(key.startswith("flow") for key in truth):
+            raise BenchError(
+                f"data.init_args.stride must be 1 where truth names flow, found {stride}; change fps instead"
+            )
+        self.skeleton, self.source, self.tracks = skeleton, source, frozenset(truth)
         self.drawn: dict[str, Any] = {
             "length": video_frames,
             "size": (self.height, self.width),
@@ -89,11 +109,22 @@ class Puppet(ClipData):
         }
         check({"split": "train", **self.drawn})
 
+    @property
+    def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
+        """Joints to join where the pose is drawn."""
+        return DRAWN_LIKE[self.skeleton].limbs
+
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
-        """Clips with the attributes `category`, `subject` and `yaw`."""
-        return super().gives(**init_args) | {"attributes"}
+        """Clips with the attributes `category`, `subject` and `yaw`, the truth asked for, and the source picture."""
+        truth = frozenset(init_args.get("truth", ("pose",)))
+        source = {"source"} | ({"source_pose"} if "pose" in truth else set())
+        with_source = source if init_args.get("source", "none") != "none" else set()
+        return super().gives(**init_args) | {"attributes"} | truth | with_source
 
     def open_store(self, split: str) -> Store:
-        """The videos of a split, rendered when read."""
-        return PuppetStore(split, self.videos[split], **self.drawn)
+        """The videos of a split; the first process that needs them renders them into the cache."""
+        puppets = BatchPuppets(split, self.videos[split], **self.drawn)
+        joints = len(DRAWN_LIKE[self.skeleton].joints)
+        kept = {key: track(key, self.height, self.width, self.drawn["persons"], joints) for key in sorted(self.tracks)}
+        return open_generated(f"{self.name}_{split}", puppets, kept).select(np.arange(self.videos[split]))

@@ -41,7 +41,8 @@ def reader(size: tuple[int, int] = (16, 32)) -> FrameReader:
 
 def test_clips_lie_as_a_batch_wants_them(tmp_path: Path) -> None:
     store = FileStore(sources(tmp_path), reader())
-    assert isinstance(store, TrackStore)
+    of_the_contract: TrackStore = store
+    assert of_the_contract is store
     assert store.lengths.tolist() == [5, 3] and store.names == ["v0", "v1"]
     assert store.attributes["category"].tolist() == [0, 1]
     videos, frames = np.array([1, 0]), np.array([[0, 2], [4, 1]])

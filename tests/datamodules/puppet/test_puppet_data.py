@@ -2,13 +2,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from jsonargparse import ArgumentParser
 
 from datamodules.base import ClipData
+from datamodules.batch import to_float
 from datamodules.errors import BenchError
-from datamodules.synthetic.puppet.data import Puppet
+from datamodules.synthetic.puppet.body import SKELETONS
+from datamodules.synthetic.puppet.data import DRAWN_LIKE, Puppet
+from datamodules.synthetic.puppet.kept import TRUTH
+from datamodules.synthetic.puppet.store import CLIP_KEYS, PuppetStore
 
 CONFIGS = Path(__file__).parents[3] / "experiments" / "configs" / "data"
 SMALL: dict[str, Any] = {"train_videos": 8, "val_videos": 4, "test_videos": 4, "identities": (4, 2, 2)}
@@ -21,13 +26,42 @@ def test_batches_are_clips_with_attributes() -> None:
     assert batch["context"].shape == (4, 3, 1, 64, 32)
     assert set(batch["attributes"]) == {"category", "subject", "yaw"}
     assert all(6 <= subject < 8 for subject in batch["attributes"]["subject"].tolist())
-    assert Puppet.gives(context=1) == {"video", "context", "attributes"}
+    assert Puppet.gives(context=1) == {"video", "context", "attributes", "pose"} == set(batch) - {"index", "name"}
     assert data.split_digest("val") != data.split_digest("test")
+
+
+def test_all_that_is_known_comes_out_of_the_cache_as_it_was_drawn() -> None:
+    options = {"size": (64, 32), "frames": 4, "truth": TRUTH, "source": "random", "persons": 2, **SMALL}
+    data = Puppet(**options)
+    batch = data.eval_batch("val", range(4), 4, 1, seed=0)
+    assert set(batch) - {"index", "name"} == Puppet.gives(**options)
+    starts = [int(name.partition("[")[2].partition(":")[0]) for name in batch["name"]]
+    videos = np.array([int(name.partition("[")[0].rpartition("/")[2]) for name in batch["name"]])
+    drawn = PuppetStore("val", 4, **data.drawn).tracks(videos, np.array(starts)[:, None] + np.arange(4), CLIP_KEYS)
+    for key in ("video", "labels", "instances", "mask", "flow_valid", "flow_back_valid"):
+        assert np.array_equal(batch[key].numpy(), drawn[key]), key
+    wide = to_float(batch)
+    for key in ("flow", "flow_back"):
+        assert np.abs(wide[key].numpy() - drawn[key]).max() <= 1 / 64
+    # The first pixel's centre is 0, 0 in a batch, and boxes begin with y.
+    assert np.allclose(batch["pose"].numpy()[..., :2], drawn["pose"][..., :2] - 0.5)
+    assert np.array_equal(batch["pose"].numpy()[..., 2], drawn["pose"][..., 2])
+    assert np.array_equal(batch["face_box"].numpy(), drawn["face_box"][..., [1, 3, 0, 2]])
+    assert batch["source"].shape == (4, 3, 64, 32) and batch["source_pose"].shape == (4, 2, 18, 3)
+
+
+@pytest.mark.parametrize("skeleton", ["openpose18", "body25"])
+def test_joints_are_those_of_the_skeleton_that_joins_them(skeleton: str) -> None:
+    ours = ["neck" if name == "collar" else name for name in SKELETONS[skeleton]]
+    theirs = list(DRAWN_LIKE[skeleton].joints)
+    assert [name.replace("_", "").lower() for name in ours] == [name.replace("_", "").lower() for name in theirs]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"truth": ("depth",)}, "truth names depth; puppets know pose, labels"),
+        ({"truth": ("flow",), "stride": 2}, "stride must be 1 where truth names flow, found 2; change fps"),
         ({"video_frames": 8, "frames": 16}, "video_frames=8 must be at least 2 and frames=16"),
         ({"val_videos": 0}, "val_videos must be at least 1, found 0"),
         ({"motions": ["swim"]}, "motions must name some of"),
