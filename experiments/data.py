@@ -98,7 +98,8 @@ def _build(args: argparse.Namespace, rest: list[str]) -> int:
         os.environ[VARIABLE] = str(args.stage_to)
     data = _data(args.config, rest)
     if not isinstance(data, CachedData):
-        print(f"{data.name} is generated: there is nothing to build")
+        for split in ("train", "val", "test"):
+            print(f"{data.name} is generated, {split}: {len(data.store(split).lengths)} videos")
         return 0
     cache = data.cache()
     left_out = f", {len(cache.skipped)} skipped, {len(cache.dropped)} dropped, {len(cache.cut)} cut off"

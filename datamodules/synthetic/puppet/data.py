@@ -60,7 +60,7 @@ class Puppet(ClipData):
         context: int = 0,
         num_workers: int = 0,
         video_frames: int = 32,
-        train_videos: int = 2000,
+        train_videos: int = 1000,
         val_videos: int = 256,
         test_videos: int = 256,
         identities: tuple[int, int, int] = (200, 32, 32),
