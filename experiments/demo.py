@@ -11,7 +11,7 @@ from experiments import leaderboard
 from experiments.report import page
 from experiments.zoo.build import CLIPS, OFF, PROTOCOL, SMALL, entries, scored
 
-STEPS, SHORT_STEPS = 250, 12
+STEPS, SHORT_STEPS = 600, 12
 REFERENCES = ("copy_clip", "noise")
 
 
