@@ -1,5 +1,9 @@
 """Colours of joints in the label pictures of Everybody Dance Now, RGB as they stand in the files."""
 
+import colorsys
+
+import numpy as np
+
 Colour = tuple[int, int, int]
 
 COCO_18_COLOURS: tuple[Colour, ...] = (
@@ -22,11 +26,15 @@ BODY_23_COLOURS: tuple[Colour, ...] = (
     (255, 212, 0), (255, 255, 0), (0, 0, 255), (255, 0, 255), (238, 130, 238), (226, 43, 138), (130, 0, 75),
 )  # fmt: skip
 
-HAND_COLOURS: tuple[Colour, ...] = (
-    (40, 53, 230),
-    (64, 115, 231), (31, 136, 233), (13, 160, 213), (19, 200, 217),
-    (35, 210, 170), (48, 228, 139), (45, 214, 83), (46, 192, 77),
-    (133, 213, 83), (190, 223, 82), (197, 184, 80), (189, 140, 78),
-    (208, 112, 86), (217, 73, 83), (183, 46, 123), (255, 102, 189),
-    (232, 83, 218), (189, 65, 229), (141, 61, 236), (145, 102, 255),
-)  # fmt: skip
+
+def _rainbow(first: Colour, last: Colour, count: int) -> tuple[Colour, ...]:
+    """Evenly from one colour to another through all hues."""
+    ends = np.array([colorsys.rgb_to_hsv(*(value / 255 for value in reversed(end))) for end in (first, last)])
+    steps = ends[0] + np.linspace(0, 1, count)[:, None] * (ends[1] - ends[0])
+    blue_first = np.rint(255 * np.array([colorsys.hsv_to_rgb(*step) for step in steps])).astype(int)[:, ::-1]
+    return tuple((int(r), int(g), int(b)) for r, g, b in blue_first)
+
+
+# Of the published table only the two ends are known here; the official one is another rainbow between them. Labels that
+# shall equal official ones are drawn with `EdnStyle.hand_colours`.
+HAND_COLOURS = _rainbow((40, 53, 230), (145, 102, 255), 21)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from datamodules.pose.palettes import Colour
 from datamodules.pose.people import People
 from datamodules.pose.raster import Pixels, discs, ellipses
 from datamodules.pose.skeletons import HAND_21
@@ -26,6 +27,8 @@ class EdnStyle:
         face_confidence: a face whose 70 points have a lower mean confidence is not drawn.
         hand_confidence: hand joints have to lie above.
         opacity: of limbs over what lies below.
+        hand_colours: of the 21 joints, RGB; a bone has its second joint's. The inner 19 of the official table are not
+            in this project (see `palettes`): give them to draw hands exactly as the official code does.
     """
 
     joint: int = 8
@@ -37,6 +40,7 @@ class EdnStyle:
     face_confidence: float = 0.2
     hand_confidence: float = 0.05
     opacity: float = 0.6
+    hand_colours: tuple[Colour, ...] = HAND_21.colours
 
 
 class _Canvas:
@@ -106,11 +110,11 @@ def _draw_body(canvas: _Canvas, people: People, person: int, style: EdnStyle) ->
 
 def _draw_hand(canvas: _Canvas, hand: np.ndarray, style: EdnStyle) -> None:
     seen = hand[..., 2] > style.hand_confidence
-    for joint, colour in enumerate(HAND_21.colours):
+    for joint, colour in enumerate(style.hand_colours):
         canvas.disc(hand[:, joint], seen[:, joint], style.hand_joint, colour)
     for a, b in HAND_21.limbs:
         both = seen[:, a] & seen[:, b]
-        canvas.limb(hand[:, a], hand[:, b], both, style.bone, HAND_21.colours[b], style.opacity)
+        canvas.limb(hand[:, a], hand[:, b], both, style.bone, style.hand_colours[b], style.opacity)
 
 
 def fit_to(people: People, height: int, width: int, canvas: tuple[int, int] = CANVAS) -> People:

@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 
 from datamodules.pose.opencv_yaml import read_yaml
 from datamodules.pose.people import People
+from datamodules.pose.raster import discs
 from datamodules.pose.skeletons import BODIES, BODY_23, HAND_21, Skeleton
 from datamodules.pose.stick_edn import EdnStyle, draw, fit_to, labels
 from tests.datamodules.pose.random_people import random_people
@@ -48,6 +49,16 @@ def opencv(people: People, height: int, width: int) -> np.ndarray:
             if hand[a, 2] > 0.05 and hand[b, 2] > 0.05:
                 image = limb(image, hand[a], hand[b], 2, HAND_21.colours[b])
     return image
+
+
+def opencv_bone(image: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """A black bone of a hand on `image`."""
+    a, b = a[:2].astype(float), b[:2].astype(float)
+    middle, way = (a + b) / 2, a - b
+    size = (int(np.hypot(*way) / 2), 2)
+    angle = int(np.degrees(np.arctan2(way[1], way[0])))
+    outline = np.array(cv2.ellipse2Poly((int(middle[0]), int(middle[1])), size, angle, 0, 360, 1))
+    return cv2.fillConvexPoly(image, outline, (0, 0, 0))
 
 
 @pytest.mark.parametrize("skeleton", BODIES, ids=lambda s: s.name)
@@ -110,23 +121,61 @@ def published(parity: Path) -> tuple[dict[str, np.ndarray], People]:
     return file, People.of(BODY_23, *parts)
 
 
-def test_official_canvas_and_label(parity: Path) -> None:
-    file, people = published(parity)
+def official_canvas(file: dict[str, np.ndarray]) -> np.ndarray:
     top, bottom, left, right = file["output/crop"].tolist()
     canvas = np.full((1080, 1920, 3), 255, np.uint8)
     canvas[top:bottom, left:right] = file["output/canvas_crop"][..., ::-1]
-    np.testing.assert_array_equal(draw(people, 1080, 1920)[0], canvas)
+    return canvas
+
+
+def official_hands(file: dict[str, np.ndarray], people: People) -> EdnStyle:
+    """The official colours of hands, read off where a joint's disc is covered by nothing else.
+
+    They are the only thing taken from the picture: places and shapes are compared with it.
+    """
+    canvas, colours = official_canvas(file), []
+    hands = [people.hand_right[0, 0], people.hand_left[0, 0]]
+    joints = [
+        (i, joint, set(zip(*(axis.tolist() for axis in discs(hand[joint, None, :2].astype(int), 3)[1:]), strict=True)))
+        for i, hand in enumerate(hands)
+        for joint in range(21)
+        if hand[joint, 2] > 0.05
+    ]
+    bones: set[tuple[int, int]] = set()
+    for hand in hands:
+        for a, b in HAND_21.limbs:
+            if min(hand[a, 2], hand[b, 2]) > 0.05:
+                blank = np.full(canvas.shape, 255, np.uint8)
+                drawn = opencv_bone(blank, hand[a], hand[b])
+                bones |= set(zip(*(axis.tolist() for axis in np.nonzero(drawn[..., 0] != 255)), strict=True))
+    for joint in range(21):
+        seen = set()
+        for i, number, pixels in joints:
+            others = set().union(*(p for j, n, p in joints if (j, n) != (i, number)))
+            if number == joint:
+                seen |= {tuple(canvas[at].tolist()) for at in pixels - others - bones}
+        (colour,) = seen
+        colours.append(colour)
+    return EdnStyle(hand_colours=tuple(colours))
+
+
+def test_official_canvas_and_label(parity: Path) -> None:
+    file, people = published(parity)
+    style = official_hands(file, people)
+    np.testing.assert_array_equal(draw(people, 1080, 1920, style)[0], official_canvas(file))
     official = np.asarray(Image.open(parity / "edn_stick_figure.png").convert("RGB"))
-    np.testing.assert_array_equal(labels(people, 1080, 1920)[0], official)
+    np.testing.assert_array_equal(labels(people, 1080, 1920, style=style)[0], official)
+    assert HAND_21.colours[0] == style.hand_colours[0] and HAND_21.colours[20] == style.hand_colours[20]
 
 
 @pytest.mark.parametrize(("frame", "off"), [("020001", 1), ("020005", 0), ("020009", 0)])
-def test_published_labels(real_data: Path, frame: str, off: int) -> None:
+def test_published_labels(real_data: Path, parity: Path, frame: str, off: int) -> None:
     """In one file one pixel is a grey level away, also from what OpenCV and Pillow draw today."""
+    style = official_hands(*published(parity))
     folder = real_data / "dance_sample" / "train"
     people = read_yaml(folder / "keypoints" / f"frame{frame}", BODY_23, np.float64)
     official = np.asarray(Image.open(folder / "train_label" / f"frame{frame}.png").convert("RGB")).astype(int)
-    difference = np.abs(labels(people, 1080, 1920)[0] - official)
+    difference = np.abs(labels(people, 1080, 1920, style=style)[0] - official)
     assert difference.max() <= off and (difference > 0).any(-1).sum() == off
 
 
