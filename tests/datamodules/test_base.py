@@ -297,5 +297,13 @@ def test_a_random_source_is_keyed_like_the_clip() -> None:
     assert not torch.equal(some, data.eval_batch("val", range(6), 4, 2, 1)["source"])
 
 
+def test_where_a_clip_begins_does_not_tell_its_source() -> None:
+    data = Tracked(lengths=np.full(500, 40))
+    data.source = "random"
+    batch = data.eval_batch("val", range(500), 4, 1, 0)
+    starts, sources = batch["video"][:, 1, 0, 0, 0].numpy(), batch["source"][:, 1, 0, 0].numpy()
+    assert abs(np.corrcoef(starts, sources)[0, 1]) < 0.15
+
+
 def test_no_clips_are_a_batch_too() -> None:
     assert Tracked().eval_batch("val", [], 4, 2, 0)["pose"].shape[0] == 0

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from datamodules.errors import BenchError
+from datamodules.synthetic.puppet.data import Puppet
 from experiments import cli, data
 from tests.datamodules.strip_files import noise_video, save_strip
 from tests.datamodules.test_folder import save
@@ -124,3 +127,23 @@ def test_check_imports_neither_torch_nor_lightning(videos: Path) -> None:
         [sys.executable, "-c", code, str(videos)], cwd=ROOT, capture_output=True, text=True, env=os.environ
     )
     assert (done.returncode, done.stderr) == (1, "[]\n")
+
+
+def test_show_draws_clips_with_the_limbs_of_their_skeleton(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path / "cache"))
+    small = ["--data.train_videos", "2", "--data.video_frames", "4", "--data.init_args.frames", "4"]
+    assert data.main(["show", "data/puppet", "-o", str(tmp_path / "a.png"), "--n", "1", "--columns", "1", *small]) == 0
+    assert "1 clips of puppet (train)" in capsys.readouterr().out
+    with_limbs = np.asarray(Image.open(tmp_path / "a.png")).astype(int)
+    monkeypatch.setattr(Puppet, "limbs", ())
+    data.main(["show", "data/puppet", "-o", str(tmp_path / "b.png"), "--n", "1", "--columns", "1", *small])
+    changed = (np.asarray(Image.open(tmp_path / "b.png")) != with_limbs).any(-1)
+    assert 50 < changed.sum() < 1500 and not changed[: len(changed) // 2].any()  # in the row of the pose alone
+
+
+@pytest.mark.parametrize(("word", "said"), [("--n=0", "--n must be at least 1, found 0"), ("-o=a.jpg", "end in .png")])
+def test_show_refuses_what_it_cannot_draw(word: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=said):
+        data.main(["show", "data/shape_motion", "-o", str(tmp_path / "a.png"), word])

@@ -12,7 +12,7 @@ from experiments.cli import main
 from experiments.export import load_export, read_metadata
 from experiments.record import HEADER, identity
 from experiments.run import run_folder
-from experiments.zoo.build import OFF, PROTOCOL, SMALL, entries, gather, recipes
+from experiments.zoo.build import OFF, PROTOCOL, SMALL, entries, gather, recipes, scored
 
 ENTRIES = [pytest.param(folder, id=folder.name) for folder in entries()]
 
@@ -58,9 +58,10 @@ def test_entry_holds_clips_and_loads(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", ENTRIES)
 def test_scoring_again_gives_the_stored_scores(folder: Path, tmp_path: Path) -> None:
-    argv = ["test", str(folder / "weights.safetensors"), *PROTOCOL, *SMALL, "--runs", str(tmp_path), *OFF]
+    argv = ["test", *scored(folder / "weights.safetensors", folder.name), *PROTOCOL, *SMALL, "--runs", str(tmp_path)]
     assert main(argv) == 0
     (again,) = tmp_path.glob("*/results.json")
+    assert (read_json(again)["name"], read_json(again)["scale"]) == (f"zoo_{folder.name}", "cpu")
     ((key, now),) = read_json(again)["results"].items()
     then = read_json(folder / "results.json")["results"][key]
     assert now["values"].keys() == then["values"].keys()
