@@ -1,4 +1,3 @@
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -15,22 +14,28 @@ from metrics.weights import identity, locate
 FRAMES, SIDE, CLASSES = 16, 112, 101
 MEAN_SHAPE = (3, FRAMES, 128, 171)  # of the clips that C3D was trained on, before they were cropped
 _CROP = slice(8, 120)  # rows and columns of the mean that TGAN takes off
-# Convolutions between two poolings, and their channels.
-STAGES = ((("1a", 64),), (("2a", 128),), (("3a", 256), ("3b", 256)), (("4a", 512), ("4b", 512)))
-STAGES = (*STAGES, (("5a", 512), ("5b", 512)))
+# Convolutions between two poolings.
+STAGES: tuple[tuple[str, ...], ...] = (("1a",), ("2a",), ("3a", "3b"), ("4a", "4b"), ("5a", "5b"))
 _CLIPS_AT_ONCE = 8
 
 
 class C3DNetwork(nn.Module):
-    """C3D (Tran et al. 2015) with 101 outputs: eight 3x3x3 convolutions, five poolings, three linear layers."""
+    """C3D (Tran et al. 2015) with 101 outputs: eight 3x3x3 convolutions, five poolings, three linear layers.
 
-    def __init__(self) -> None:
+    Args:
+        width: channels of the first convolution.
+        hidden: of the two linear layers before the last.
+    """
+
+    def __init__(self, width: int = 64, hidden: int = 4096) -> None:
         super().__init__()
-        width = 3
-        for name, channels in (layer for stage in STAGES for layer in stage):
-            self.add_module(f"conv{name}", nn.Conv3d(width, channels, 3, padding=1))
-            width = channels
-        for number, (inputs, outputs) in enumerate(pairwise((512 * 4 * 4, 4096, 4096, CLASSES)), start=6):
+        inputs = 3
+        for number, stage in enumerate(STAGES):
+            for name in stage:
+                channels = width * min(2**number, 8)
+                self.add_module(f"conv{name}", nn.Conv3d(inputs, channels, 3, padding=1))
+                inputs = channels
+        for number, (inputs, outputs) in enumerate(pairwise((inputs * 4 * 4, hidden, hidden, CLASSES)), start=6):
             self.add_module(f"fc{number}", nn.Linear(inputs, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,7 +48,7 @@ class C3DNetwork(nn.Module):
             N 101.
         """
         for number, stage in enumerate(STAGES):
-            for name, _ in stage:
+            for name in stage:
                 x = F.relu(self.get_submodule(f"conv{name}")(x))
             window = (2 if number else 1, 2, 2)
             x = F.max_pool3d(x, window, ceil_mode=True)  # the last goes from 7 to 4: its outer windows are cut off
@@ -128,10 +133,8 @@ def read_mean(path: Path) -> Tensor:
         BenchError: not one array of 3 16 128 171 finite numbers.
     """
     arrays = read_npz(path)
-    found = {key: tuple(value.shape) for key, value in arrays.items()}
-    if len(arrays) != 1 or math.prod(*found.values()) != math.prod(MEAN_SHAPE):
-        raise BenchError(f"{path} must hold one array of {MEAN_SHAPE}, found {found}")
-    (mean,) = arrays.values()
-    if mean.squeeze().shape != MEAN_SHAPE or not mean.double().isfinite().all():
-        raise BenchError(f"{path} must hold one array of {MEAN_SHAPE}, all finite, found {found}")
-    return mean.squeeze()[..., _CROP, _CROP].float()
+    means = [value.squeeze() for value in arrays.values()]  # published with further axes of one entry
+    if len(means) != 1 or means[0].shape != MEAN_SHAPE or not means[0].isfinite().all():
+        found = {key: tuple(value.shape) for key, value in arrays.items()}
+        raise BenchError(f"{path} must hold one array of {MEAN_SHAPE} finite numbers, found {found}")
+    return means[0][..., _CROP, _CROP].float()

@@ -17,6 +17,8 @@ CHANNELS: Mapping[Net, tuple[int, ...]] = {
     "vgg": (64, 128, 256, 512, 512),
     "squeeze": (64, 128, 256, 384, 384, 512, 512),
 }
+# ImageNet's mean and standard deviation, for frames in [-1, 1].
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class _Head(nn.Module):
@@ -41,9 +43,6 @@ class LpipsNetwork(nn.Module):
         net: `alex`, by which results are reported; `vgg`, `squeeze`.
     """
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(self, net: Net = "alex") -> None:
         super().__init__()
         if net not in get_args(Net):
@@ -51,9 +50,6 @@ class LpipsNetwork(nn.Module):
         self.net = net
         self.backbone = Backbone(BACKBONES[net])
         self.heads = nn.ModuleDict({f"lin{layer}": _Head(channels) for layer, channels in enumerate(CHANNELS[net])})
-        # ImageNet's mean and standard deviation, for [-1, 1] in place of [0, 1]
-        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
     def read(self, heads: Path, backbone: Path) -> None:
@@ -74,7 +70,8 @@ class LpipsNetwork(nn.Module):
             BenchError: other shapes or types, values outside [-1, 1], or frames too small for the backbone.
         """
         self._check(a, b)
-        both = (torch.cat([a, b]) - self.shift) / self.scale
+        shift, scale = a.new_tensor(SHIFT).view(3, 1, 1), a.new_tensor(SCALE).view(3, 1, 1)
+        both = (torch.cat([a, b]) - shift) / scale
         total = torch.zeros(len(a), dtype=both.dtype, device=both.device)
         for features, head in zip(self.backbone(both), self.heads.values(), strict=True):
             of_a, of_b = _unit(features).chunk(2)  # B C h w
@@ -110,5 +107,5 @@ def load(name: Net = "alex") -> LpipsNetwork:
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Each position's channels to length 1."""
-    return features / (features.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
+    """Each position's channels to length 1; unlike a written-out root, the norm has a gradient at 0."""
+    return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from zipfile import BadZipFile
 
 import numpy as np
@@ -50,27 +51,35 @@ def unfilled(build: Callable[[], nn.Module]) -> nn.Module:
     return network.to_empty(device="cpu")
 
 
-def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, what: str) -> None:
-    """Copies `state` into the network, which must have exactly these entries.
+def fill(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    path: Path,
+    what: str,
+    unused: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+) -> None:
+    """Copies `state` into the network; it must have exactly the network's entries and the unused ones.
 
     Args:
         path, what: the file and the network, for errors.
+        unused: shapes of the entries that belong to the file but not to the network.
 
     Raises:
         BenchError: one message that names the entries that are missing, odd, of another shape or not finite.
     """
     wanted = network.state_dict()
     shared = [key for key in wanted if key in state]
+    expected = {key: tuple(value.shape) for key, value in wanted.items()} | dict(unused)
     shapes = [
-        f"{key} {tuple(state[key].shape)} in place of {tuple(wanted[key].shape)}"
-        for key in shared
-        if state[key].shape != wanted[key].shape
+        f"{key} {tuple(state[key].shape)} in place of {shape}"
+        for key, shape in expected.items()
+        if key in state and state[key].shape != shape
     ]
     kinds = [key for key in shared if state[key].is_floating_point() != wanted[key].is_floating_point()]
     infinite = [key for key in shared if state[key].is_floating_point() and not state[key].isfinite().all()]
     faults = {
-        "lacks": [key for key in wanted if key not in state],
-        "has the odd": [key for key in state if key not in wanted],
+        "lacks": [key for key in expected if key not in state],
+        "has the odd": [key for key in state if key not in expected],
         "has": shapes,
         "holds numbers of the wrong kind in": kinds,
         "holds NaN or infinity in": infinite,
@@ -78,7 +87,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, what: str)
     said = [f"{word} {some(names)}" for word, names in faults.items() if names]
     if said:
         raise BenchError(f"{path} does not hold the weights of {what}: it {' and '.join(said)}")
-    network.load_state_dict(dict(state))
+    network.load_state_dict({key: state[key] for key in wanted})
 
 
 def some(names: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The convolutions of torchvision's AlexNet, VGG-16, VGG-19 and SqueezeNet 1.1, by whose features LPIPS and perceptual
-losses are defined, and readers of torchvision's files. No torchvision is needed."""
+losses are defined. torchvision itself is not needed: only its files, whose keys these are.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ class Plan(NamedTuple):
 
     Attributes:
         taps: indices in `features` after which an output is taken; what lies behind the last is not built.
-        unused: shapes of the published file's other entries, without batch: `weight`, with a bias of its outputs.
+        unused: the published file's other layers, by the shape of their weight.
         smallest: height and width below which a tap has no output.
     """
 
@@ -29,7 +30,11 @@ class Plan(NamedTuple):
     smallest: int
 
 
-_VGG_HEAD = {"classifier.0": (4096, 25088), "classifier.3": (4096, 4096), "classifier.6": (1000, 4096)}
+_VGG_HEAD: dict[str, tuple[int, ...]] = {
+    "classifier.0": (4096, 25088),
+    "classifier.3": (4096, 4096),
+    "classifier.6": (1000, 4096),
+}
 PLANS: Mapping[str, Plan] = {
     "alexnet": Plan(
         (1, 4, 7, 9, 11),
@@ -38,7 +43,7 @@ PLANS: Mapping[str, Plan] = {
     ),
     "vgg16": Plan((3, 8, 15, 22, 29), _VGG_HEAD, 16),  # relu1_2, relu2_2, relu3_3, relu4_3, relu5_3
     "vgg19": Plan(  # relu1_1 to relu5_1
-        (1, 6, 11, 20, 29), {f"features.{at}": (512, 512, 3, 3) for at in (30, 32, 34)} | _VGG_HEAD, 16
+        (1, 6, 11, 20, 29), {**{f"features.{at}": (512, 512, 3, 3) for at in (30, 32, 34)}, **_VGG_HEAD}, 16
     ),
     "squeezenet1_1": Plan((1, 4, 7, 9, 10, 11, 12), {"classifier.1": (1000, 512, 1, 1)}, 17),
 }
@@ -98,12 +103,9 @@ class Backbone(nn.Module):
         Raises:
             BenchError: an entry is missing, odd or of another shape.
         """
-        state = read_torch(path)
-        for layer, shape in self.plan.unused.items():
-            for key, wanted in ((f"{layer}.weight", shape), (f"{layer}.bias", shape[:1])):
-                if key not in state or state.pop(key).shape != wanted:
-                    raise BenchError(f"{path} does not hold the weights of {self.name}: {key} must be {wanted}")
-        fill(self, state, path, self.name)
+        weights = {f"{layer}.weight": shape for layer, shape in self.plan.unused.items()}
+        biases = {f"{layer}.bias": shape[:1] for layer, shape in self.plan.unused.items()}
+        fill(self, read_torch(path), path, self.name, unused=weights | biases)
 
 
 def _alexnet() -> list[nn.Module]:
