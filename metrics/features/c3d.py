@@ -35,8 +35,8 @@ class C3DNetwork(nn.Module):
                 channels = width * min(2**number, 8)
                 self.add_module(f"conv{name}", nn.Conv3d(inputs, channels, 3, padding=1))
                 inputs = channels
-        for number, (inputs, outputs) in enumerate(pairwise((inputs * 4 * 4, hidden, hidden, CLASSES)), start=6):
-            self.add_module(f"fc{number}", nn.Linear(inputs, outputs))
+        for number, sizes in enumerate(pairwise((inputs * 4 * 4, hidden, hidden, CLASSES)), start=6):
+            self.add_module(f"fc{number}", nn.Linear(*sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits.

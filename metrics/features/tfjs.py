@@ -1,5 +1,6 @@
 """Reads weights in TensorFlow.js' format: a manifest in JSON, and shards of bytes that belong together in its order."""
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import BenchError
-from datamodules.jsonfile import read_json
 
 _DTYPES = {"float32": "<f4", "uint8": "u1", "uint16": "<u2"}
 
@@ -25,7 +25,7 @@ def read_tfjs(manifest: Path) -> dict[str, Tensor]:
     """
     arrays: dict[str, Tensor] = {}
     for group in _groups(manifest):
-        data = b"".join(_shard(manifest, str(name)) for name in group["paths"])
+        data = b"".join(_shard(manifest, name) for name in group["paths"])
         place = 0
         for entry in group["weights"]:
             raw, scale, offset = _kind(manifest, entry)
@@ -42,20 +42,21 @@ def read_tfjs(manifest: Path) -> dict[str, Tensor]:
 
 
 def _groups(manifest: Path) -> list[Mapping[str, Any]]:
+    """The manifest's groups, once they have the form they should."""
     try:
-        groups = read_json(manifest)
+        groups: list[Mapping[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))
         entries = [entry for group in groups for entry in group["weights"]]
-        whole = all(isinstance(group["paths"], list) for group in groups) and all(
-            isinstance(entry["name"], str) and all(isinstance(axis, int) and axis > 0 for axis in entry["shape"])
+        formed = all(
+            isinstance(entry["name"], str) and all(type(axis) is int and axis > 0 for axis in entry["shape"])
             for entry in entries
-        )
+        ) and all(isinstance(name, str) for group in groups for name in group["paths"])
     except OSError as error:
         raise BenchError(f"the weights {manifest} cannot be read: {error.strerror or error}") from error
-    except (TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise BenchError(f"{manifest} is no manifest of TensorFlow.js weights ({error!r})") from error
-    if not whole:
-        raise BenchError(f"{manifest} is no manifest of TensorFlow.js weights: each needs a name, a shape and paths")
-    return list(groups)
+    if not (formed and entries):
+        raise BenchError(f"{manifest} is no manifest of TensorFlow.js weights: it needs names, shapes and paths")
+    return groups
 
 
 def _kind(manifest: Path, entry: Mapping[str, Any]) -> tuple[np.dtype[Any], float, float]:
