@@ -248,5 +248,5 @@ def test_spectral_norm_holds_each_layer_at_one(cls: type[Discriminator]) -> None
     layers = [layer for layer in network.eval().modules() if isinstance(layer, (nn.Conv2d, nn.Conv3d))]
     assert len(layers) > 2 and not any(isinstance(m, (nn.BatchNorm2d, nn.BatchNorm3d)) for m in network.modules())
     for layer in layers:
-        largest = torch.linalg.svdvals(layer.weight.flatten(1)).max()
+        largest = torch.linalg.svdvals(layer.weight.detach().flatten(1)).max()
         assert float(largest) == pytest.approx(1, abs=0.02) and layer.bias is not None
