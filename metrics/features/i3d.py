@@ -100,4 +100,4 @@ class I3D(Extractor):
         frames = resize(frames, size, self.resize)
         top, left = (size[0] - SIDE) // 2, (size[1] - SIDE) // 2
         frames = frames[:, :, top : top + SIDE, left : left + SIDE] / 127.5 - 1
-        return frames.unflatten(0, (len(clips), -1)).transpose(1, 2)
+        return frames.unflatten(0, (len(clips), clips.shape[2])).transpose(1, 2)
