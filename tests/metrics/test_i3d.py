@@ -1,5 +1,6 @@
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,17 +103,17 @@ def test_other_wrong_contents_are_named(tmp_path: Path, state: dict[str, Tensor]
         I3D(tmp_path / "nowhere.pt")
 
 
-def tensorflow_same(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarray:
+def tensorflow_same(x: Any, kernel: Any, stride: int) -> Any:
     """Convolution by TensorFlow's rule, output by output, in float64: C T H W with out in k k k."""
     k = kernel.shape[2]
     out = [-(-n // stride) for n in x.shape[1:]]
     begin = [max((o - 1) * stride + k - n, 0) // 2 for o, n in zip(out, x.shape[1:], strict=True)]
-    result = np.zeros((kernel.shape[0], *out))
+    result: Any = np.zeros((kernel.shape[0], *out))
     for place in itertools.product(*map(range, out)):
         for tap in itertools.product(range(k), repeat=3):
             at = [p * stride + t - b for p, t, b in zip(place, tap, begin, strict=True)]
             if all(0 <= a < n for a, n in zip(at, x.shape[1:], strict=True)):
-                result[(slice(None), *place)] += kernel[(..., *tap)] @ x[(slice(None), *at)]
+                result[:, *place] += kernel[..., *tap] @ x[:, *at]
     return result
 
 
@@ -132,7 +133,7 @@ def test_same_padding_is_tensorflows(kernel: int, stride: int, shape: tuple[int,
 
 @pytest.mark.parametrize(("kernel", "stride"), [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2))])
 @pytest.mark.parametrize("size", [4, 5])
-def test_max_pooling_leaves_out_what_lies_outside(kernel: tuple, stride: tuple, size: int) -> None:  # type: ignore[type-arg]
+def test_max_pooling_leaves_out_what_lies_outside(kernel: tuple[int, ...], stride: tuple[int, ...], size: int) -> None:
     x = torch.rand(1, 2, size, size + 1, size, generator=torch.Generator().manual_seed(2))
     found = max_pool(x, kernel, stride)
     for t, h, w in itertools.product(*map(range, found.shape[2:])):
@@ -153,11 +154,11 @@ def test_nine_frames_are_enough_and_eight_are_not(file: Path) -> None:
 
 
 def test_each_clip_is_seen_alone_however_many_at_a_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    extractor, clips = I3D(file), noise_clips(0, 3, 3, 9, 16, 16)
+    extractor, clips = I3D(file), noise_clips(0, 2, 3, 9, 16, 16)
     together = extractor(clips)
-    monkeypatch.setattr("metrics.features.i3d._FRAMES_AT_ONCE", 18)
+    monkeypatch.setattr("metrics.features.i3d._FRAMES_AT_ONCE", 17)
     torch.testing.assert_close(extractor(clips), together, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(extractor(clips[1:2]), together[1:2], rtol=1e-5, atol=1e-5)
+    assert extractor(clips[:0]).shape == (0, 400)
 
 
 def test_preprocessing_by_every_option(file: Path) -> None:

@@ -69,7 +69,7 @@ def test_weights_of_every_output_add_to_one(inputs: int, outputs: int) -> None:
 def test_wrong_input_is_named() -> None:
     with pytest.raises(BenchError, match="resize must be one of tf1, half_pixel, antialias, found 'area'"):
         resize(torch.zeros(1, 1, 2, 2), (4, 4), "area")  # type: ignore[arg-type]
-    with pytest.raises(BenchError, match="floating point N C H W, got torch.uint8"):
+    with pytest.raises(BenchError, match=r"floating point N C H W, got torch.uint8"):
         resize(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), (4, 4), "tf1")
     with pytest.raises(BenchError, match=r"floating point N C H W, got torch.float32 \(1, 2, 2\)"):
         resize(torch.zeros(1, 2, 2), (4, 4), "tf1")

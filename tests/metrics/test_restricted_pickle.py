@@ -27,7 +27,7 @@ def written(path: Path, value: Any, protocol: int = 4) -> Path:
     return path
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", [3, 4])
 def test_arrays_in_plain_containers(tmp_path: Path, protocol: int) -> None:
     rng = np.random.default_rng(0)
     value = {
@@ -58,7 +58,7 @@ def test_hostile_calls_are_refused_by_name_and_never_run(tmp_path: Path, protoco
         "posix.system": Calls(os.system, marker(trace)),
         "eval": Calls(eval, f"open({str(trace)!r}, 'w')"),
         "exec": {"deep": [Calls(exec, f"open({str(trace)!r}, 'w')")]},
-        "getattr": Calls(getattr, np, "load"),
+        "getattr": Calls(getattr, "text", "format"),
     }
     for name, value in hostile.items():
         with pytest.raises(BenchError, match=rf"is refused: it asks for .*{name}"):
@@ -69,7 +69,7 @@ def test_hostile_calls_are_refused_by_name_and_never_run(tmp_path: Path, protoco
 def test_nested_reductions_are_refused(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     inside = Calls(np._core.multiarray._reconstruct, Calls(os.system, marker(trace)), (0,), b"b")  # type: ignore[attr-defined]
-    with pytest.raises(BenchError, match="it asks for .*system"):
+    with pytest.raises(BenchError, match=r"it asks for .*system"):
         load_arrays(written(tmp_path / "a.pkl", inside))
     # The allowed name, called with what is not an array.
     other = Calls(np._core.multiarray._reconstruct, np.dtype, (0,), b"b")  # type: ignore[attr-defined]
@@ -95,7 +95,7 @@ def test_nested_reductions_are_refused(tmp_path: Path) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_everything_but_arrays_of_numbers_is_refused(tmp_path: Path, value: Any) -> None:
-    with pytest.raises(BenchError, match="is refused: it (asks for|holds)"):
+    with pytest.raises(BenchError, match=r"is refused: it (asks for|holds)"):
         load_arrays(written(tmp_path / "a.pkl", value))
 
 
@@ -131,7 +131,7 @@ def test_hand_written_opcodes(tmp_path: Path, code: bytes) -> None:
 
 
 def test_a_state_that_lies_about_its_shape(tmp_path: Path) -> None:
-    code = pickle.dumps(np.arange(4, dtype=np.float32), protocol=2).replace(b"K\x04\x85", b"K\x05\x85")
+    code = pickle.dumps(np.arange(4, dtype=np.float32), protocol=3).replace(b"K\x04\x85", b"K\x05\x85")
     with pytest.raises(BenchError, match="is not a readable pickle of numpy arrays"):
         load_arrays(written(tmp_path / "a.pkl", code))
 
