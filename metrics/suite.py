@@ -1,15 +1,18 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from metrics.base import MetricResult, VideoMetric, to_uint8
+from metrics.features.base import Extractor
 from metrics.protocol import Protocol
+from metrics.weights import MissingWeights
 
 if TYPE_CHECKING:
     from datamodules.base import ClipData
@@ -32,6 +35,7 @@ class MetricSuite:
                 )
         self.metrics = dict(metrics)
         self._protocol: Protocol | None = None
+        self._missing: dict[str, str] = {}  # notes of the columns whose weights are not there
 
     @property
     def protocol(self) -> Protocol:
@@ -52,7 +56,9 @@ class MetricSuite:
             metric.reset()
 
     def prepare(self, data: "ClipData", protocol: Protocol) -> None:
-        """Once before the first update, on every rank.
+        """Once before the first update, on every rank; collective.
+
+        A metric whose weights are missing is left out, with a note as its result; the others are measured.
 
         Args:
             protocol: resolved with `data`.
@@ -61,8 +67,16 @@ class MetricSuite:
             BenchError: a metric cannot be measured under this protocol.
         """
         self._protocol = protocol
-        for metric in self.metrics.values():
-            metric.prepare(data, protocol)
+        missing = {}
+        for column, metric in self.metrics.items():
+            try:
+                for module in metric.modules():
+                    if isinstance(module, Extractor):
+                        module.prepare()
+                metric.prepare(data, protocol)
+            except MissingWeights as error:
+                missing[column] = error.note
+        self._missing = _of_all_ranks(missing)
 
     def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch) -> None:
         """Feeds all metrics; a rank without clips may call it with none.
@@ -77,7 +91,9 @@ class MetricSuite:
         index = batch["index"]
         of_fake, of_real = index < self.protocol.n_fake, index < self.protocol.n_real
         fake, real = self._scored("fake", fake, of_fake), self._scored("real", real, of_real)
-        for metric in self.metrics.values():
+        for column, metric in self.metrics.items():
+            if column in self._missing:
+                continue
             if metric.paired:
                 if fake is not None and real is not None:
                     both = of_fake & of_real
@@ -114,9 +130,11 @@ class MetricSuite:
 
         A metric that cannot stand for a number gives None and says why in its note; the others keep theirs.
         """
-        return {column: self._result(metric) for column, metric in self.metrics.items()}
+        return {column: self._result(column, metric) for column, metric in self.metrics.items()}
 
-    def _result(self, metric: VideoMetric) -> MetricResult:
+    def _result(self, column: str, metric: VideoMetric) -> MetricResult:
+        if column in self._missing:
+            return MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
         try:
             result = metric.result()
         except BenchError as error:
@@ -134,6 +152,15 @@ class MetricSuite:
         if not math.isfinite(result.value):
             return _withdrawn(result, f"the value is {result.value}")
         return result
+
+
+def _of_all_ranks(missing: dict[str, str]) -> dict[str, str]:
+    """What any rank misses: the others must not wait for it in a metric's collective calls."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return missing
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, missing)
+    return {column: note for each in gathered for column, note in each.items()}
 
 
 def _withdrawn(result: MetricResult, why: str) -> MetricResult:
