@@ -1,3 +1,4 @@
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,10 +10,13 @@ from torch import Tensor
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from metrics.base import MetricResult, VideoMetric, to_uint8
+from metrics.batch_part import FROM_METHOD, part
 from metrics.protocol import Protocol
 
 if TYPE_CHECKING:
     from datamodules.base import ClipData
+
+log = logging.getLogger(__name__)
 
 
 class MetricSuite:
@@ -32,6 +36,7 @@ class MetricSuite:
                 )
         self.metrics = dict(metrics)
         self._protocol: Protocol | None = None
+        self._lacking: dict[str, str] = {}  # by column: why it cannot be measured on these data
 
     @property
     def protocol(self) -> Protocol:
@@ -54,6 +59,9 @@ class MetricSuite:
     def prepare(self, data: "ClipData", protocol: Protocol) -> None:
         """Once before the first update, on every rank.
 
+        A metric that needs what the data do not give has no value, and its note says what is missing: a protocol may
+        ask for the error inside a mask, and its other columns still hold where there is no mask.
+
         Args:
             protocol: resolved with `data`.
 
@@ -61,8 +69,26 @@ class MetricSuite:
             BenchError: a metric cannot be measured under this protocol.
         """
         self._protocol = protocol
-        for metric in self.metrics.values():
-            metric.prepare(data, protocol)
+        self._lacking = self._find_lacking(data, protocol)
+        for column, why in self._lacking.items():
+            log.warning("%s will have no value: %s", column, why)
+        for column, metric in self.metrics.items():
+            if column not in self._lacking:
+                metric.prepare(data, protocol)
+
+    def _find_lacking(self, data: "ClipData", protocol: Protocol) -> dict[str, str]:
+        if not any(metric.needs - FROM_METHOD for metric in self.metrics.values()):
+            return {}
+        assert protocol.frames is not None and protocol.stride is not None  # resolved
+        # What a batch holds, not what `gives` promises of arguments that are gone by now.
+        first = data.eval_batch(protocol.split, [0], protocol.frames, protocol.stride, protocol.seed)
+        given = set(first) - {"index", "name"}
+        lacking = {column: metric.needs - given - FROM_METHOD for column, metric in self.metrics.items()}
+        return {
+            column: f"needs {', '.join(sorted(keys))}; {data.name} gives {', '.join(sorted(given))}"
+            for column, keys in lacking.items()
+            if keys
+        }
 
     def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch) -> None:
         """Feeds all metrics; a rank without clips may call it with none.
@@ -70,6 +96,7 @@ class MetricSuite:
         Args:
             fake, real: B C T H W, float in [-1, 1] or uint8: the clips of `batch["index"]` whose number is below
                 `protocol.n_fake` and `n_real`, in that order, or the clips of all of `batch["index"]`.
+            batch: of all its clips, whatever the metrics need beside `index`; as the data give it or widened.
 
         Raises:
             BenchError: clips that are not what the protocol says, or not the batch's.
@@ -77,16 +104,22 @@ class MetricSuite:
         index = batch["index"]
         of_fake, of_real = index < self.protocol.n_fake, index < self.protocol.n_real
         fake, real = self._scored("fake", fake, of_fake), self._scored("real", real, of_real)
-        for metric in self.metrics.values():
+        for column, metric in self.metrics.items():
+            if column in self._lacking:
+                continue
+
+            def known(chosen: Tensor, needs: frozenset[str] = metric.needs) -> VideoBatch:
+                return part(batch, needs, chosen, self.protocol.scored_frames)
+
             if metric.paired:
                 if fake is not None and real is not None:
                     both = of_fake & of_real
                     pairs = both[of_fake].to(fake.device), both[of_real].to(real.device)
-                    metric.update(fake[pairs[0]], real[pairs[1]], {"index": index[both]})
+                    metric.update(fake[pairs[0]], real[pairs[1]], known(both))
             else:
-                metric.update(fake, None, {"index": index[of_fake]})
+                metric.update(fake, None, known(of_fake))
                 if metric.uses_real:
-                    metric.update(None, real, {"index": index[of_real]})
+                    metric.update(None, real, known(of_real))
 
     def _scored(self, kind: str, clips: Tensor | None, chosen: Tensor) -> Tensor | None:
         """The chosen clips as uint8, without context frames where the protocol leaves them out."""
@@ -114,9 +147,11 @@ class MetricSuite:
 
         A metric that cannot stand for a number gives None and says why in its note; the others keep theirs.
         """
-        return {column: self._result(metric) for column, metric in self.metrics.items()}
+        return {column: self._result(column, metric) for column, metric in self.metrics.items()}
 
-    def _result(self, metric: VideoMetric) -> MetricResult:
+    def _result(self, column: str, metric: VideoMetric) -> MetricResult:
+        if column in self._lacking:
+            return MetricResult(None, None, 0, 0, metric.fingerprint, self._lacking[column])
         try:
             result = metric.result()
         except BenchError as error:
