@@ -64,7 +64,7 @@ class MotionControlScore(MeanOfClips):
     def _hits(self, clips: Tensor, wanted: Tensor | None) -> Tensor:
         """B 1: 1 where the classifier finds what was wanted, 0 where not, NaN where nothing was wanted."""
         if wanted is None:
-            return torch.full((len(clips), 1), torch.nan)
+            return torch.full((len(clips), 1), torch.nan, device=clips.device)
         classes = self.classifier.num_features
         if wanted.shape != (len(clips),) or (wanted < 0).any() or (wanted >= classes).any():
             raise BenchError(

@@ -78,7 +78,7 @@ class InformedMetric(ClipMetric):
                 if clips is not None:
                     index = self._checked(kind, clips, batch)
                     if len(clips):
-                        self.put(kind, index, self.describe(clips, self._informed(clips, batch)))
+                        self.put(kind, index, self.describe(clips, self._informed(clips, batch)).to(clips.device))
             return
         if fake is None or real is None:
             missing = "fake" if fake is None else "real"
@@ -88,7 +88,7 @@ class InformedMetric(ClipMetric):
         index = self._checked("fake", fake, batch)
         self._checked("real", real, batch)
         if len(fake):
-            self.put("fake", index, self.compare(fake, real, self._informed(fake, batch)))
+            self.put("fake", index, self.compare(fake, real, self._informed(fake, batch)).to(fake.device))
 
     def _informed(self, clips: Tensor, batch: VideoBatch | None) -> VideoBatch:
         self._check_length(clips.shape[2])

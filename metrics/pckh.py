@@ -49,8 +49,8 @@ class PCKh(PoseMetric):
     def rule(self) -> str:
         """See `PoseMetric`."""
         return (
-            f"within {self.threshold:g} of the head box per axis, strictly, headless {self.headless.replace('_', ' ')}, "
-            "one ratio over all joints of the target"
+            f"within {self.threshold:g} of the head box per axis, strictly, without a head box "
+            f"{self.headless.replace('_', ' ')}, one ratio over all joints of the target"
         )
 
     def score(self, found: Tensor, target: Tensor) -> Tensor:
