@@ -36,7 +36,7 @@ class MetricSuite:
                 )
         self.metrics = dict(metrics)
         self._protocol: Protocol | None = None
-        self._lacking: dict[str, str] = {}  # by column: why it cannot be measured on these data
+        self._missing: dict[str, str] = {}  # notes of the columns that cannot be measured here
 
     @property
     def protocol(self) -> Protocol:
@@ -69,11 +69,11 @@ class MetricSuite:
             BenchError: a metric cannot be measured under this protocol.
         """
         self._protocol = protocol
-        self._lacking = self._find_lacking(data, protocol)
-        for column, why in self._lacking.items():
+        self._missing = self._find_lacking(data, protocol)
+        for column, why in self._missing.items():
             log.warning("%s will have no value: %s", column, why)
         for column, metric in self.metrics.items():
-            if column not in self._lacking:
+            if column not in self._missing:
                 metric.prepare(data, protocol)
 
     def _find_lacking(self, data: "ClipData", protocol: Protocol) -> dict[str, str]:
@@ -105,7 +105,7 @@ class MetricSuite:
         of_fake, of_real = index < self.protocol.n_fake, index < self.protocol.n_real
         fake, real = self._scored("fake", fake, of_fake), self._scored("real", real, of_real)
         for column, metric in self.metrics.items():
-            if column in self._lacking:
+            if column in self._missing:
                 continue
 
             def known(chosen: Tensor, needs: frozenset[str] = metric.needs) -> VideoBatch:
@@ -150,8 +150,8 @@ class MetricSuite:
         return {column: self._result(column, metric) for column, metric in self.metrics.items()}
 
     def _result(self, column: str, metric: VideoMetric) -> MetricResult:
-        if column in self._lacking:
-            return MetricResult(None, None, 0, 0, metric.fingerprint, self._lacking[column])
+        if column in self._missing:
+            return MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
         try:
             result = metric.result()
         except BenchError as error:
