@@ -53,8 +53,8 @@ class Posed(ArrayData):
 
     name = "posed"
 
-    def __init__(self, skeleton: str = "coco_18", **splits: Tensor) -> None:
-        super().__init__(**splits)
+    def __init__(self, skeleton: str, val: Tensor) -> None:
+        super().__init__(val=val)
         self.skeleton = skeleton
 
 

@@ -76,19 +76,20 @@ def test_features_that_are_neither_missing_nor_finite() -> None:
         def features(self, clips: Tensor) -> Tensor:
             return super().features(clips) / torch.tensor([1.0, 0.0, 1.0])
 
-    with pytest.raises(BenchError, match="colour features hold NaN or infinity beside numbers"):
-        identity(plain([[1, 2]]), extractor=Broken("frame"))
+    for levels in ([1, 2], [0, 0]):  # infinity and NaN
+        with pytest.raises(BenchError, match="colour features hold NaN or infinity beside numbers"):
+            identity(plain([levels]), extractor=Broken("frame"))
 
 
 @pytest.mark.parametrize(("squared", "expected"), [(True, (3 * 16 + 3 * 36) / 2), (False, (4 + 6) * 3**0.5 / 2)])
 def test_embedding_distance_by_hand(squared: bool, expected: float) -> None:
     metric = AverageEmbeddingDistance(BrightFrames(), squared)
-    metric.update(plain([[10, 20, 0]]), plain([[14, 26, 9]]), numbered(0))
+    metric.update(plain([[10, 20, 0, 5]]), plain([[14, 26, 9, 0]]), numbered(0))
     result = metric.result()
     assert result.value == pytest.approx(expected)
-    assert result.note == "bright finds nothing in 1 pairs of frames"
+    assert result.note == "bright finds nothing in 2 pairs of frames"
     assert (result.n_fake, result.n_real) == (1, 1)
-    metric.update(plain([[0, 0, 0]]), plain([[1, 1, 1]]), numbered(1))
+    metric.update(plain([[0, 0, 0, 0]]), plain([[1, 1, 1, 1]]), numbered(1))
     assert metric.result().value == pytest.approx(expected)
     assert metric.result().note.startswith("1 of 2 clips have no frame in which")
 

@@ -82,6 +82,15 @@ def test_orthogonal_colours_and_cut_negatives() -> None:
         clips[0, channel, frame] = 200
     assert scored(SubjectConsistency(MeanColour("frame")), clips).value == pytest.approx(0.25)
 
+    class Signed(MeanColour):
+        def features(self, clips: Tensor) -> Tensor:
+            return super().features(clips) - 100
+
+    levels = torch.tensor([200, 0, 0, 200], dtype=torch.uint8)  # features a, -a, -a, a
+    opposed = levels[None, None, :, None, None].expand(1, 3, -1, 8, 8)
+    # with the frame before: 0 (of -1), 1, 0; with the first: 0, 0, 1
+    assert scored(SubjectConsistency(Signed("frame")), opposed).value == pytest.approx(2 / 6)
+
 
 def test_clips_without_features_are_counted_and_left_out() -> None:
     clips = still().clone()

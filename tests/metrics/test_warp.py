@@ -55,6 +55,9 @@ def test_consistent_smooth_flow_is_visible() -> None:
     # 0.5 pixels off: |gap|^2 = 0.25 < 0.5; one pixel off: 1 > 0.01 * (4 + 9) + 0.5
     assert not occluded(constant_flow(2, 0, 8, 8), constant_flow(-2.5, 0, 8, 8)).any()
     assert occluded(constant_flow(2, 0, 8, 8), constant_flow(-3, 0, 8, 8)).all()
+    # gaps of 0.7 and 0.73 pixels: 0.49 and 0.533 against 0.01 * (0.25 + back^2) + 0.5, 0.517 and 0.518
+    assert not occluded(constant_flow(0.5, 0, 8, 8), constant_flow(-1.2, 0, 8, 8)).any()
+    assert occluded(constant_flow(0.5, 0, 8, 8), constant_flow(-1.23, 0, 8, 8)).all()
 
 
 @pytest.mark.parametrize(("slope", "boundary"), [(0.04, False), (0.05, True)])

@@ -88,7 +88,7 @@ def test_pairs_and_clips_without_a_visible_pixel() -> None:
     valid[0, :, 1], valid[2] = 0, 0
     values = {}
     for rule in ("left_out", "zero"):
-        metric = WarpingError(occlusion="valid", all_occluded=rule)  # type: ignore[arg-type]
+        metric = WarpingError(occlusion="valid", all_occluded=rule)
         metric.update(clips, None, known(clips, 1, flow_valid=valid))
         values[rule] = metric.result()
     second = WarpingError(occlusion="valid")
@@ -119,14 +119,15 @@ def test_real_clips_are_held_to_the_same_flow() -> None:
 def test_flow_that_does_not_fit() -> None:
     clips = noise_clips(0, 2, 3, 3, 12, 16)
     good = known(clips, 1)
-    for bad, message in (
+    cases: tuple[tuple[VideoBatch, str], ...] = (
         ({"flow": good["flow"][:, :, :1]}, r"batch\['flow'\] is \(2, 2, 1, 12, 16\), with these clips it must be"),
         ({"flow": good["flow"].to(torch.int16)}, r"must be float, in pixels, got torch.int16"),
         ({"flow": good["flow"] * np.nan}, "the flow holds NaN or infinity"),
         ({"flow_back": good["flow_back"][:1]}, r"batch\['flow_back'\] is"),
-    ):
+    )
+    for bad, message in cases:
         with pytest.raises(BenchError, match=message):
-            WarpingError().update(clips, None, {**good, **bad})  # type: ignore[typeddict-item]
+            WarpingError().update(clips, None, {**good, **bad})
     with pytest.raises(BenchError, match="warping_error needs flow, flow_back of its clips; the batch holds index"):
         WarpingError().update(clips, None, numbered(0, 1))
     with pytest.raises(BenchError, match="warping_error needs clips of at least 2 frames, found 1"):
