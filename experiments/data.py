@@ -96,7 +96,7 @@ def _build(args: argparse.Namespace, rest: list[str]) -> int:
 
     if args.stage_to:
         os.environ[VARIABLE] = str(args.stage_to)
-    data = _data(args.config, rest)
+    data = load_data(args.config, rest)
     if not isinstance(data, CachedData):
         for split in ("train", "val", "test"):
             print(f"{data.name} is generated, {split}: {len(data.store(split).lengths)} videos")
@@ -112,7 +112,7 @@ def _verify(args: argparse.Namespace, rest: list[str]) -> int:
     from datamodules.cache_verify import damaged_videos
     from datamodules.cached_data import CachedData
 
-    data = _data(args.config, rest)
+    data = load_data(args.config, rest)
     if not isinstance(data, CachedData):
         print(f"{data.name} is generated: there is nothing to verify")
         return 0
@@ -135,7 +135,7 @@ def _show(args: argparse.Namespace, rest: list[str]) -> int:
     from datamodules.media import write_png
     from datamodules.show import sheet
 
-    data = _data(args.config, rest)
+    data = load_data(args.config, rest)
     batch = data.eval_batch(args.split, range(args.n), data.frames, data.stride, args.seed)
     write_png(args.out, sheet(batch, args.columns, data.limbs))
     keys = ", ".join(key for key in batch if key not in ("index", "name"))
@@ -145,7 +145,7 @@ def _show(args: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def _data(config: str, overrides: list[str]) -> Any:
+def load_data(config: str, overrides: list[str]) -> Any:
     """The datamodule of a config; its other parts, such as the method, are passed over."""
     import yaml
 

@@ -75,6 +75,14 @@ class Method(L.LightningModule):
         """B C T H W in [-1, 1], no grad, float32; all randomness from `noise`."""
         raise NotImplementedError(f"{type(self).__name__}.sample")
 
+    def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
+        """The attributes that `sample(batch, noise)` is asked to show, each B int64 and counted as the data count them.
+
+        Metrics that judge obedience read them as `batch["requested"]`. Empty where nothing is asked for, or where the
+        method's own numbers, as those of categories learnt without labels, are not the data's.
+        """
+        return {}
+
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """`Evaluate` samples in its own loop; Lightning wants the step to exist."""
 

@@ -78,6 +78,8 @@ def run_protocol(
         asked = batch if n_fake == len(chosen) else head(batch, n_fake)
         # A rank without clips still updates, with none: torchmetrics cannot gather a state that was never fed.
         fake = method.sample(asked, ClipNoise(protocol.seed, asked["index"].cpu())) if n_fake else batch["video"][:0]
+        # From noise of its own: a generator that was drawn from would not give the same again.
+        batch["requested"] = dict(method.requested(batch, ClipNoise(protocol.seed, batch["index"].cpu())))
         suite.update(fake, batch["video"][:n_real], batch)
         if progress:
             progress(min(start + batch_size, len(numbers)), len(numbers))

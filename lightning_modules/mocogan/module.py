@@ -239,11 +239,19 @@ class MoCoGAN(Method):
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
         """Clips of `self.frames` frames, whatever the batch holds; everything random comes from `noise`."""
         g = self.generator
-        content, h0 = noise.normal(g.dim_content), noise.normal(g.dim_motion)
-        category = noise.integers(max(g.dim_category, 1))
+        content, h0, category = self._drawn_first(noise)
         e = noise.normal(self.frames, g.dim_motion)
         codes = h0, e, content, g.one_hot(category)
         return g(*(code.to(self.device) for code in codes)).float()
+
+    def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
+        """`category`, where Q learnt the data's labels; else z_A's numbers mean nothing to the data."""
+        return {"category": self._drawn_first(noise)[2]} if self.use_categories else {}
+
+    def _drawn_first(self, noise: ClipNoise) -> tuple[Tensor, Tensor, Tensor]:
+        """Content codes, h0 and categories, in the order in which noise is drawn."""
+        g = self.generator
+        return noise.normal(g.dim_content), noise.normal(g.dim_motion), noise.integers(max(g.dim_category, 1))
 
     def _draw(self, n: int) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]:
         """What `VideoGenerator.forward` takes, for n training clips, and their categories, n int64."""

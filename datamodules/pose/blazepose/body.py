@@ -56,6 +56,14 @@ class BlazePose:
         self.persons, self.every, self.visible = persons, every, visible
         self._detect, self._points = PersonDetector(models, threads), PersonPoints(models, threads)
 
+    @property
+    def fingerprint(self) -> str:
+        """See `PoseEstimator`."""
+        return (
+            f"blazepose {self.skeleton.name}, persons {self.persons}, detection every {self.every}, visible "
+            f"{self.visible:g}, sha256 {self._detect.digest} {self._points.digest}"
+        )
+
     def estimate(self, frames: np.ndarray, progress: Progress | None = None) -> Estimate:
         """Poses in `frames` (uint8 T H W 3): float32 T P J 3 with P = `persons`, and the report."""
         began = time.perf_counter()
