@@ -28,6 +28,7 @@ class Reader(Protocol):
     Attributes:
         policy: JSON-able; everything that decides the pixels, library versions with it.
         shape: H, W, C of a frame.
+        noun: what its files are called in messages, where that is not `videos`.
     """
 
     @property
@@ -98,10 +99,11 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
     height, width, channels = reader.shape
     tracks = reader.tracks if isinstance(reader, TrackReader) else {}
     dtype = record_dtype((channels, height, width), tracks)
-    journal = Journal(folder, key, [source.name for source in sources], dtype.itemsize)
+    noun = getattr(reader, "noun", "videos")
+    journal = Journal(folder, key, [source.name for source in sources], dtype.itemsize, noun)
     resumable = False
     try:
-        _announce(folder, claimed, journal, dtype.itemsize)
+        _announce(folder, claimed, journal, dtype.itemsize, noun)
         _decode(sources, claimed, reader, dtype, journal)
         _require(journal.entries, folder)
         if fingerprint(sources) != content.fingerprint:
@@ -122,7 +124,7 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
         _publish(journal.half, folder)
     except OSError as error:
         resumable = bool(journal.entries)
-        kept = f"; {len(journal.entries)} of {len(sources)} videos are done and kept" if resumable else ""
+        kept = f"; {len(journal.entries)} of {len(sources)} {noun} are done and kept" if resumable else ""
         raise BenchError(f"{cannot_write(journal.half, error)}{kept}") from error
     except (KeyboardInterrupt, SystemExit):
         resumable = True
@@ -147,7 +149,7 @@ def _count(source: Source, reader: Reader | PieceReader) -> int | Entry:
         return {"name": source.name, "dropped": str(error)}
 
 
-def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, frame_bytes: int) -> None:
+def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, frame_bytes: int, noun: str) -> None:
     """Says what will be built, before anything is. Raises `BenchError` where the disk is too small for it."""
     counts = [count for count in claimed if isinstance(count, int)]
     _require([entry if isinstance(entry, dict) else {"length": entry} for entry in claimed], folder)
@@ -156,13 +158,14 @@ def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, fr
     open_end = f" and more ({unknown} files do not say how long they are)" if unknown else ""
     if need - journal.bytes > free:
         raise BenchError(
-            f"the cache of {len(counts)} videos needs {readable_size(need)}{open_end}, but {folder.parent} has "
+            f"the cache of {len(counts):,} {noun} needs {readable_size(need)}{open_end}, but {folder.parent} has "
             f"{readable_size(free)} free; free space, or point REELBENCH_CACHE to another disk"
         )
     left_out = f", {len(claimed) - len(counts)} files left out" if len(counts) < len(claimed) else ""
+    length = f", about {sum(counts):,} frames" if noun != "frames" else ""
     say(
-        f"building the cache {folder}: {len(counts)} videos{left_out}, about {sum(counts):,} frames, "
-        f"{readable_size(need)}{open_end}; {readable_size(free)} free"
+        f"building the cache {folder}: {len(counts):,} {noun}{left_out}{length}, {readable_size(need)}{open_end}; "
+        f"{readable_size(free)} free"
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +13,19 @@ from datamodules.cache_build import Reader
 from datamodules.content import Source
 from datamodules.errors import BenchError
 from datamodules.store import Cache
+
+
+@runtime_checkable
+class HasCaches(Protocol):
+    """A data set that is decoded into caches."""
+
+    def caches(self) -> list[Cache]:
+        """All of them; built first where there is none. Raises `BenchError`."""
+        ...
+
+    def built(self) -> list[Cache]:
+        """Those that were built before; never builds. Raises `BenchError` where there is none, or it is damaged."""
+        ...
 
 
 class CachedData(ClipData):
@@ -53,9 +67,13 @@ class CachedData(ClipData):
             self._cache = cache
         return self._cache
 
-    def built(self) -> Cache:
-        """The cache that was built before. Raises `BenchError` where there is none."""
-        return built_cache(self.name, self.list_sources(), self.reader)
+    def caches(self) -> list[Cache]:
+        """The one cache; see `HasCaches`."""
+        return [self.cache()]
+
+    def built(self) -> list[Cache]:
+        """See `HasCaches`."""
+        return [built_cache(self.name, self.list_sources(), self.reader)]
 
     def open_store(self, split: str) -> Store:
         """The split's videos."""

@@ -1,6 +1,6 @@
 """Reads the frames of a set of many files each, and what is known of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.frame_sets.listing import FrameSource
-from datamodules.frame_sets.maps import Part, picture_size, read_rgb
+from datamodules.frame_sets.maps import Part, read_rgb
 from datamodules.frame_sets.view import Box, View
 from datamodules.reading.scaling import Fit, Scaler
 from datamodules.tracks import Track
@@ -75,36 +75,24 @@ class FrameReader:
         }
         self._scaler: Scaler | None = None
 
-    def read(self, source: FrameSource, start: int = 0, end: int | None = None) -> np.ndarray:
-        """uint8 T H W 3 of the frames `start:end`. Raises `BadFile`, also for tracks."""
-        return np.stack([self._picture(source, t) for t in self._range(source, start, end)])
-
-    def read_tracks(
-        self, source: FrameSource, start: int = 0, end: int | None = None, keys: Collection[str] | None = None
-    ) -> dict[str, np.ndarray]:
-        """T ... of the frames `start:end`, in the layout of `datamodules.tracks.Track`; all tracks or some `keys`."""
-        rows: dict[str, list[np.ndarray]] = {key: [] for key in (self.parts if keys is None else keys)}
-        for t in self._range(source, start, end) if rows else ():
-            view = self.view(source, t)
-            for key, values in rows.items():
-                values.append(self.parts[key].read(source, t, view))
-        return {key: np.stack(values) for key, values in rows.items()}
-
-    def view(self, source: FrameSource, frame: int, size: tuple[int, int] | None = None) -> View:
-        """The frame's geometry. `size`: of its picture, where that is known."""
-        size = size or picture_size(source.frames[frame]["picture"])
-        if self._scaler is None:
-            height, width, channels = self.shape
-            self._scaler = Scaler(height, width, channels, self.fit, "drop", Fraction(1))
-        return View(self._scaler, size, self.framing.box(source, size))
-
-    def _picture(self, source: FrameSource, frame: int) -> np.ndarray:
+    def frame(self, source: FrameSource, frame: int) -> dict[str, np.ndarray]:
+        """`video` uint8 H W 3 of one frame, and its tracks laid as in `datamodules.tracks.Track`. Raises `BadFile`."""
         pixels = read_rgb(source.frames[frame]["picture"])
-        return self.view(source, frame, (pixels.shape[0], pixels.shape[1])).picture(pixels)
+        view = self.view(source, pixels.shape[:2])
+        return {"video": view.picture(pixels)} | {k: part.read(source, frame, view) for k, part in self.parts.items()}
 
-    @staticmethod
-    def _range(source: FrameSource, start: int, end: int | None) -> Iterable[int]:
-        return range(*slice(start, end).indices(len(source)))
+    def picture(self, source: FrameSource, frame: int) -> np.ndarray:
+        """uint8 H W 3 of one frame. Raises `BadFile`."""
+        pixels = read_rgb(source.frames[frame]["picture"])
+        return self.view(source, pixels.shape[:2]).picture(pixels)
+
+    def view(self, source: FrameSource, size: tuple[int, ...]) -> View:
+        """The geometry of the video's frames whose pictures have that height and width."""
+        height, width, channels = self.shape
+        if self._scaler is None:
+            self._scaler = Scaler(height, width, channels, self.fit, "drop", Fraction(1))
+        size = (size[0], size[1])
+        return View(self._scaler, size, self.framing.box(source, size))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_scaler": None}  # swscale's state cannot go to another process
