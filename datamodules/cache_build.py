@@ -191,7 +191,7 @@ def _video(source: Source, reader: Reader, dtype: np.dtype, journal: Journal, pr
         if isinstance(reader, PieceReader):
             reading = reader.open(source.path, source.start, source.end)
         else:
-            reading = _Whole(reader, source)
+            reading = Whole(reader, source)
         for piece in reading:
             records = pack(piece, dtype, type(reader).__name__)
             journal.write(records.view(np.uint8).data)
@@ -205,7 +205,7 @@ def _video(source: Source, reader: Reader, dtype: np.dtype, journal: Journal, pr
     return entry | {"length": length} | {key: fact for key, fact in facts.items() if fact}
 
 
-class _Whole:
+class Whole:
     """What a `Reader` gives, as `Pieces`."""
 
     def __init__(self, reader: Reader, source: Source) -> None:

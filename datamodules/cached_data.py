@@ -12,7 +12,9 @@ from datamodules.cache import built_cache, open_cache
 from datamodules.cache_build import Reader
 from datamodules.content import Source
 from datamodules.errors import BenchError
+from datamodules.flow_track import FlowMethod, WithFlow, check_flow
 from datamodules.store import Cache
+from datamodules.tracks import BETWEEN
 
 
 @runtime_checkable
@@ -33,11 +35,13 @@ class CachedData(ClipData):
 
     Attributes:
         reader: makes frames of the files.
+        flow: what estimates the flow that the cache holds beside the frames; None for none.
         on_error: see `bad_files.judge`.
         min_frames: shorter videos are left out and counted; this is the set's rule, not an error.
     """
 
     reader: Reader
+    flow: FlowMethod | None = None
     on_error: OnError = "raise"
     min_frames = 1
     _cache: Cache | None = None
@@ -54,6 +58,16 @@ class CachedData(ClipData):
         """How the splits are made, for a message about an empty one."""
         raise NotImplementedError(f"{type(self).__name__}.split_rule")
 
+    def know(self, flow: FlowMethod | None) -> None:
+        """Sets what is estimated in the frames. Raises `BenchError` where clips cannot be served with it."""
+        check_flow(flow, (self.height, self.width), self.frames, self.stride)
+        self.flow = flow
+        self.tracks |= BETWEEN if flow else frozenset()
+
+    def estimating_reader(self) -> Reader:
+        """`reader`, with what is estimated in its frames."""
+        return WithFlow(self.reader) if self.flow else self.reader
+
     def cache(self) -> Cache:
         """The whole set; the first process that needs it builds it.
 
@@ -62,7 +76,7 @@ class CachedData(ClipData):
         """
         if self._cache is None:
             sources = self.list_sources()
-            cache = open_cache(self.name, sources, self.reader)
+            cache = open_cache(self.name, sources, self.estimating_reader())
             self._judge(cache, sources)
             self._cache = cache
         return self._cache
@@ -73,7 +87,7 @@ class CachedData(ClipData):
 
     def built(self) -> list[Cache]:
         """See `HasCaches`."""
-        return [built_cache(self.name, self.list_sources(), self.reader)]
+        return [built_cache(self.name, self.list_sources(), self.estimating_reader())]
 
     def open_store(self, split: str) -> Store:
         """The split's videos."""

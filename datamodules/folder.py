@@ -10,6 +10,7 @@ from datamodules.bad_files import OnError
 from datamodules.cached_data import CachedData
 from datamodules.content import Source
 from datamodules.errors import BenchError
+from datamodules.flow_track import FlowMethod
 from datamodules.folder_files import LAYOUTS, find_videos
 from datamodules.folder_manifest import Row, read_manifest
 from datamodules.reading.scaling import Alpha, Fit
@@ -49,6 +50,8 @@ class VideoFolder(CachedData):
         split_by: `manifest` (its column), `subject`, `stem` (a keyed hash of the file's stem), or `auto`: the first of
             them that the data can give. All clips of a subject, or of a file, are in one split.
         val, test: shares of the videos, or of the subjects; or lists of subjects. Unused with `manifest`.
+        flow: `dis` estimates the optical flow between neighbouring frames, both ways, once, into the cache (by OpenCV,
+            the extra `flow`); clips then take every frame (`stride: 1`).
         on_error: `raise` names the files that cannot be used; `skip` leaves out up to 5 % of them; `truncate` keeps the
             sound frames of those that are cut off or damaged later on.
     """
@@ -74,9 +77,11 @@ class VideoFolder(CachedData):
         split_by: SplitBy = "auto",
         val: float | list[int | str] = 0.05,
         test: float | list[int | str] = 0.05,
+        flow: FlowMethod | None = None,
         on_error: OnError = "raise",
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
+        self.know(flow)
         if "/" in dataset or dataset.startswith("."):
             raise BenchError(f"data.init_args.dataset is a name, not a path, found {dataset!r}; the path is root")
         self.name = self.dataset = dataset

@@ -10,7 +10,7 @@ from datamodules.bad_files import OnError, judge
 from datamodules.base import Store
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
-from datamodules.frame_sets.cached import frame_cache, frame_store, usable
+from datamodules.frame_sets.cached import FrameFiles, frame_cache, frame_store, usable
 from datamodules.frame_sets.keypoints import Table
 from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.reader import FrameReader, Framing
@@ -92,7 +92,7 @@ class PairData(Flipped):
     def open_store(self, split: str) -> Store:
         """The split's pairs."""
         names, pairs, images, reader = self._listed(split)
-        cache = frame_cache(self._cache_name(split), images, reader)
+        cache = frame_cache(self._cache_name(split), FrameFiles(images, reader))
         judge(f"{self.layout.title} {split}", cache.total, cache.skipped, self.on_error)
         broken = {name for name, _ in cache.skipped}
         pairs = [pair for pair in pairs if not broken & set(pair)]
@@ -111,7 +111,7 @@ class PairData(Flipped):
 
     def _caches(self, build: bool) -> list[Cache]:
         splits = ("train", "val", "test") if self.val else ("train", "test")
-        return [frame_cache(self._cache_name(split), *self._listed(split)[2:], build) for split in splits]
+        return [frame_cache(self._cache_name(split), FrameFiles(*self._listed(split)[2:]), build) for split in splits]
 
     def _cache_name(self, split: str) -> str:
         return f"{self.name}_{split}"

@@ -1,18 +1,21 @@
 """Frames of many files each, decoded once into the cache with what is known of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datamodules.bad_files import OnError
+from datamodules import flow as dis
+from datamodules.bad_files import BadFile, OnError
 from datamodules.cache import built_cache, open_cache
 from datamodules.cache_build import Piece
 from datamodules.content import Source
+from datamodules.flow_track import flow_between, flow_tracks, no_flow
 from datamodules.frame_sets.listing import Frame, FrameSource, videos_of
 from datamodules.frame_sets.reader import FrameReader
 from datamodules.store import Cache, CachedStore
+from datamodules.tracks import Track
 
 
 class FrameFiles:
@@ -24,14 +27,22 @@ class FrameFiles:
     Args:
         videos: of one phase. A picture belongs to one of their frames.
         reader: makes frames and tracks of them.
+        flow: whether the flow to the next frame is estimated.
+
+    Raises:
+        BenchError: OpenCV, which `flow` needs, is missing; names the extra.
     """
 
     noun = "frames"
 
-    def __init__(self, videos: Sequence[FrameSource], reader: FrameReader) -> None:
-        self.videos, self.reader = videos, reader
-        self.shape, self.tracks = reader.shape, reader.tracks
-        self.policy = reader.policy
+    def __init__(self, videos: Sequence[FrameSource], reader: FrameReader, flow: bool = False) -> None:
+        self.videos, self.reader, self.flow = videos, reader, flow
+        self.shape: tuple[int, int, int] = reader.shape
+        self.tracks: Mapping[str, Track] = reader.tracks
+        self.policy: Mapping[str, Any] = reader.policy
+        if flow:
+            self.tracks = {**self.tracks, **flow_tracks(*self.shape[:2])}
+            self.policy = {**self.policy, "flow": dis.policy()}
         self._places = {
             files["picture"]: (video, t) for video, found in enumerate(videos) for t, files in enumerate(found.frames)
         }
@@ -76,7 +87,17 @@ class _One:
 
     def __iter__(self) -> Iterator[Piece]:
         known = self._files.reader.frame(self._video, self._frame)
-        yield {key: values[None] for key, values in known.items()}
+        flow = self._to_next(known["video"]) if self._files.flow else {}
+        yield {key: values[None] for key, values in known.items()} | flow
+
+    def _to_next(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        following = self._frame + 1
+        try:
+            if following < len(self._video):
+                return flow_between(np.stack([picture, self._files.reader.picture(self._video, following)]))
+        except BadFile:  # is named when its own turn comes, and parts the video here
+            pass
+        return no_flow(*picture.shape[:2])
 
 
 def frame_name(video: FrameSource, stem: str) -> str:
@@ -84,8 +105,8 @@ def frame_name(video: FrameSource, stem: str) -> str:
     return video.name if len(video) == 1 else f"{video.name}/{stem}"
 
 
-def frame_cache(dataset: str, videos: Sequence[FrameSource], reader: FrameReader, build: bool = True) -> Cache:
-    """The cache of all frames of `videos`; built first where there is none.
+def frame_cache(dataset: str, files: FrameFiles, build: bool = True) -> Cache:
+    """The cache of all frames; built first where there is none.
 
     Args:
         dataset: names the cache folder.
@@ -94,10 +115,7 @@ def frame_cache(dataset: str, videos: Sequence[FrameSource], reader: FrameReader
     Raises:
         BenchError: no frame can be used, the disk is too small or fails, or the cache found is damaged.
     """
-    files = FrameFiles(videos, reader)
-    find: Any = open_cache if build else built_cache
-    cache: Cache = find(dataset, files.sources(), files)
-    return cache
+    return open_cache(dataset, files.sources(), files) if build else built_cache(dataset, files.sources(), files)
 
 
 def usable(cache: Cache, videos: Sequence[FrameSource], on_error: OnError) -> list[FrameSource]:

@@ -7,13 +7,15 @@ from datamodules.bad_files import OnError, judge, listed, log
 from datamodules.base import Store
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
-from datamodules.frame_sets.cached import frame_cache, frame_store, usable
+from datamodules.flow_track import FlowMethod, check_flow
+from datamodules.frame_sets.cached import FrameFiles, frame_cache, frame_store, usable
 from datamodules.frame_sets.listing import FrameSource, Paired, Role, pair
 from datamodules.frame_sets.maps import Part
 from datamodules.frame_sets.reader import FrameReader, Framing
 from datamodules.layout import Layout
 from datamodules.reading.scaling import Fit
 from datamodules.store import Cache
+from datamodules.tracks import BETWEEN
 
 
 class FrameSetData(Flipped):
@@ -29,6 +31,8 @@ class FrameSetData(Flipped):
         context: how many first frames prediction methods are given.
         num_workers: loader processes.
         fit: how pictures of another aspect fill the frame: `squash`, `crop` (the middle) or `pad` (black).
+        flow: `dis` estimates the optical flow between neighbouring frames, both ways, once, into the cache (by OpenCV,
+            the extra `flow`); clips then take every frame (`stride: 1`).
         train, val, test: what the splits are called in the set's folders. Most sets have no validation phase: name the
             one that runs are watched on.
         on_error: what becomes of frames that lack a file or have a broken one. `raise` names them; `skip` leaves out up
@@ -51,12 +55,15 @@ class FrameSetData(Flipped):
         context: int = 0,
         num_workers: int = 0,
         fit: Fit = "squash",
+        flow: FlowMethod | None = None,
         train: str = "train",
         val: str = "val",
         test: str = "test",
         on_error: OnError = "raise",
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
+        check_flow(flow, (self.height, self.width), frames, stride)
+        self.flow = flow
         self.layout = Layout(self.title or dataset, dataset, self.origin, self.tree)
         self.name, self.root, self.on_error, self.fit = dataset, root, on_error, fit
         self._videos: dict[str, list[FrameSource]] = {}
@@ -66,7 +73,7 @@ class FrameSetData(Flipped):
     def know(self, parts: Sequence[Part], framing: Framing | None = None) -> None:
         """Sets what is read of each frame, and which part of the pictures is shown."""
         self.reader = FrameReader(self.height, self.width, parts, self.fit, framing)
-        self.tracks = frozenset(self.reader.tracks)
+        self.tracks = frozenset(self.reader.tracks) | (BETWEEN if self.flow else frozenset())
 
     def list_phase(self, root: Path, phase: str) -> list[FrameSource]:
         """The videos of a phase in a fixed order. Raises `BenchError`."""
@@ -89,7 +96,7 @@ class FrameSetData(Flipped):
         Raises:
             BenchError: files are bad beyond what `on_error` tolerates.
         """
-        cache = frame_cache(f"{self.name}_{phase}", self.videos(phase), self.reader)
+        cache = self._frame_cache(phase, build=True)
         judge(f"{self.name} {phase}", cache.total, cache.skipped, self.on_error)
         return cache
 
@@ -99,10 +106,11 @@ class FrameSetData(Flipped):
 
     def built(self) -> list[Cache]:
         """The caches that were built before. Raises `BenchError` where there is none."""
-        return [
-            frame_cache(f"{self.name}_{phase}", self.videos(phase), self.reader, build=False)
-            for phase in dict.fromkeys(self.phases.values())
-        ]
+        return [self._frame_cache(phase, build=False) for phase in dict.fromkeys(self.phases.values())]
+
+    def _frame_cache(self, phase: str, build: bool) -> Cache:
+        files = FrameFiles(self.videos(phase), self.reader, flow=self.flow is not None)
+        return frame_cache(f"{self.name}_{phase}", files, build)
 
     def open_store(self, split: str) -> Store:
         """The split's videos, from the cache."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Protocol
 
 import av
@@ -74,25 +75,33 @@ class FrameReader:
             "pillow": Image.__version__,
         }
         self._scaler: Scaler | None = None
+        self._last: tuple[Path, tuple[int, int], np.ndarray] | None = None
 
     def frame(self, source: FrameSource, frame: int) -> dict[str, np.ndarray]:
         """`video` uint8 H W 3 of one frame, and its tracks laid as in `datamodules.tracks.Track`. Raises `BadFile`."""
-        pixels = read_rgb(source.frames[frame]["picture"])
-        view = self.view(source, pixels.shape[:2])
-        return {"video": view.picture(pixels)} | {k: part.read(source, frame, view) for k, part in self.parts.items()}
+        size, picture = self._read(source, frame)
+        view = self.view(source, size)
+        return {"video": picture} | {key: part.read(source, frame, view) for key, part in self.parts.items()}
 
     def picture(self, source: FrameSource, frame: int) -> np.ndarray:
         """uint8 H W 3 of one frame. Raises `BadFile`."""
-        pixels = read_rgb(source.frames[frame]["picture"])
-        return self.view(source, pixels.shape[:2]).picture(pixels)
+        return self._read(source, frame)[1]
 
-    def view(self, source: FrameSource, size: tuple[int, ...]) -> View:
+    def _read(self, source: FrameSource, frame: int) -> tuple[tuple[int, int], np.ndarray]:
+        """Height and width of the picture, and what is shown of it. The one read last is kept: flow looks ahead."""
+        path = source.frames[frame]["picture"]
+        if self._last is None or self._last[0] != path:
+            pixels = read_rgb(path)
+            size = (pixels.shape[0], pixels.shape[1])
+            self._last = path, size, self.view(source, size).picture(pixels)
+        return self._last[1:]
+
+    def view(self, source: FrameSource, size: tuple[int, int]) -> View:
         """The geometry of the video's frames whose pictures have that height and width."""
         height, width, channels = self.shape
         if self._scaler is None:
             self._scaler = Scaler(height, width, channels, self.fit, "drop", Fraction(1))
-        size = (size[0], size[1])
         return View(self._scaler, size, self.framing.box(source, size))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_scaler": None}  # swscale's state cannot go to another process
+        return {**self.__dict__, "_scaler": None, "_last": None}  # swscale's state cannot go to another process

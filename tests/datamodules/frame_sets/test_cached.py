@@ -11,7 +11,7 @@ import pytest
 from datamodules.bad_files import OnError
 from datamodules.base import TrackStore
 from datamodules.errors import BenchError
-from datamodules.frame_sets.cached import frame_cache, frame_store, usable
+from datamodules.frame_sets.cached import FrameFiles, frame_cache, frame_store, usable
 from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.maps import ColourMap, InstanceMap, LabelMap
 from datamodules.frame_sets.reader import FrameReader
@@ -48,7 +48,7 @@ def reader(size: tuple[int, int] = (16, 32)) -> FrameReader:
 
 
 def opened(videos: list[FrameSource], read: FrameReader, on_error: OnError = "raise") -> CachedStore:
-    cache = frame_cache("set", videos, read)
+    cache = frame_cache("set", FrameFiles(videos, read))
     return frame_store(cache, videos, usable(cache, videos, on_error))
 
 
@@ -126,7 +126,7 @@ def test_a_changed_map_is_another_cache(tmp_path: Path, cache_folder: Path) -> N
 def test_a_broken_frame_parts_or_ends_its_video(tmp_path: Path) -> None:
     videos = sources(tmp_path)
     videos[0].frames[2]["label"].write_bytes(b"no picture")
-    cache = frame_cache("set", videos, reader())
+    cache = frame_cache("set", FrameFiles(videos, reader()))
     ((name, reason),) = cache.skipped
     assert name == "v0/2" and reason == f"{tmp_path / 'label/0/2.png'}: not an image that Pillow knows (10 bytes)"
     assert cache.total == 8
@@ -146,7 +146,7 @@ def test_a_video_whose_only_frame_is_broken_is_gone(tmp_path: Path) -> None:
         FrameSource(name, ("0",), ({"picture": save(tmp_path / f"{name}.png", noise(0))},), {}) for name in "ab"
     )
     bad.frames[0]["picture"].write_bytes(b"")
-    cache = frame_cache("set", [good, bad], FrameReader(16, 32))
+    cache = frame_cache("set", FrameFiles([good, bad], FrameReader(16, 32)))
     assert [name for name, _ in cache.skipped] == ["b"]
     policies: tuple[OnError, ...] = ("skip", "truncate")
     for policy in policies:
@@ -177,7 +177,7 @@ def test_the_plan_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[st
 BUILDER = """
 import sys, time
 from pathlib import Path
-from datamodules.frame_sets.cached import frame_cache
+from datamodules.frame_sets.cached import FrameFiles, frame_cache
 from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.reader import FrameReader
 
@@ -190,7 +190,7 @@ class Slow(FrameReader):
 
 paths = sorted(Path(sys.argv[1]).iterdir())
 video = FrameSource("v", [p.stem for p in paths], [{"picture": p} for p in paths], {})
-cache = frame_cache("set", [video], Slow(16, 32))
+cache = frame_cache("set", FrameFiles([video], Slow(16, 32)))
 print(cache.folder, cache.lengths.sum(), flush=True)
 """
 
@@ -231,4 +231,4 @@ def test_no_frame_at_all(tmp_path: Path) -> None:
     for frame in video.frames:
         frame["picture"].write_bytes(b"?")
     with pytest.raises(BenchError, match=r"none of the files can be used:\n  v/0: .*/0\.png: not an image"):
-        frame_cache("set", [video], FrameReader(16, 32))
+        frame_cache("set", FrameFiles([video], FrameReader(16, 32)))
