@@ -29,6 +29,7 @@ class Reader(Protocol):
         policy: JSON-able; everything that decides the pixels, library versions with it.
         shape: H, W, C of a frame.
         noun: what its files are called in messages, where that is not `videos`.
+        summary: makes lines of the entries of a finished build; not every reader has it.
     """
 
     @property
@@ -57,6 +58,7 @@ class Pieces(Protocol):
         rate: frames a second, None where unknown.
         warnings: what a user should know.
         broken: why frames are missing at the end; None for a sound video.
+        found: for the manifest, what an estimator found; not every reader has it.
     """
 
     header: int | None
@@ -135,6 +137,8 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
         else:
             journal.remove()
     sync_folder(folder.parent)
+    for line in reader.summary(journal.entries) if hasattr(reader, "summary") else ():
+        say(line)
 
 
 def _count(source: Source, reader: Reader | PieceReader) -> int | Entry:
@@ -202,6 +206,7 @@ def _video(source: Source, reader: Reader, dtype: np.dtype, journal: Journal, pr
     except DroppedFile as error:
         return entry | {"dropped": str(error)}
     facts = {"header": reading.header, "rate": reading.rate, "warnings": reading.warnings, "cut": reading.broken}
+    facts["found"] = getattr(reading, "found", None)
     return entry | {"length": length} | {key: fact for key, fact in facts.items() if fact}
 
 
@@ -254,7 +259,7 @@ def _index(sources: Sequence[Source], entries: Sequence[Entry]) -> dict[str, np.
 
 def _manifest(sources: Sequence[Source], content: Content, entries: Sequence[Entry]) -> dict[str, Any]:
     """What became of each file."""
-    shown = ("length", "header", "rate", "warnings")
+    shown = ("length", "header", "rate", "warnings", "found")
     return {
         "sources": [
             {"name": source.name, "bytes": size, "blake2b": digest} | {key: e[key] for key in shown if key in e}
