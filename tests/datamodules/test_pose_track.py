@@ -61,7 +61,8 @@ def test_batches_hold_the_poses_of_their_frames(root: Path) -> None:
     for video, name in enumerate(FILMS):
         expected = BlazePose(persons=2).estimate(FILMS[name]).poses[:, :1]  # T 1 J 3, in the file's pixels
         there = expected[..., 2:] > 0
-        expected = np.where(there, (expected + (0.5, 0.5, 0)) / (4, 4, 1) - (0.5, 0.5, 0), 0)
+        half, quarter = np.array([0.5, 0.5, 0]), np.array([4, 4, 1])
+        expected = np.where(there, (expected + half) / quarter - half, 0)
         length = len(FILMS[name])
         assert store.names[video] == f"{name}.mkv" and store.lengths[video] == length
         for start in (0, length - 8):  # the last clip of the long video lies across two pieces
