@@ -175,4 +175,4 @@ def test_a_broken_picture_takes_its_pairs_with_it(root: Path, monkeypatch: pytes
     for i, pair in enumerate(batch["name"]):
         for key, which in (("source", 0), ("video", 1)):
             picture = Image.open(root / "bounding_box_train" / pair.partition("[")[0].split(" -> ")[which])
-            assert (batch[key][i].reshape(3, -1) == np.asarray(picture)[0, 0][:, None]).all()  # type: ignore[literal-required]
+            assert (batch[key][i].reshape(3, -1) == np.array(picture)[0, 0][:, None]).all()  # type: ignore[literal-required]
