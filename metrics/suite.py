@@ -9,6 +9,8 @@ from torch import Tensor
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from metrics.base import MetricResult, VideoMetric, to_uint8
+from metrics.best_of import OVERS, Over
+from metrics.frames import FrameMetric
 from metrics.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -61,13 +63,19 @@ class MetricSuite:
             BenchError: a metric cannot be measured under this protocol.
         """
         self._protocol = protocol
+        if protocol.samples > 1 and not any(isinstance(m, FrameMetric) for m in self.metrics.values()):
+            raise BenchError(
+                f"protocol.samples is {protocol.samples}, but none of evaluate.metrics ({', '.join(self.metrics)}) "
+                "compares samples, as ssim and psnr do; add one or set it to 1"
+            )
         for metric in self.metrics.values():
             metric.prepare(data, protocol)
 
-    def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch) -> None:
+    def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch, sample: int = 0) -> None:
         """Feeds all metrics; a rank without clips may call it with none.
 
         Args:
+            sample: which of the `protocol.samples` of each clip `fake` is; all but the first feed paired metrics alone.
             fake, real: B C T H W, float in [-1, 1] or uint8: the clips of `batch["index"]` whose number is below
                 `protocol.n_fake` and `n_real`, in that order, or the clips of all of `batch["index"]`.
 
@@ -78,11 +86,17 @@ class MetricSuite:
         of_fake, of_real = index < self.protocol.n_fake, index < self.protocol.n_real
         fake, real = self._scored("fake", fake, of_fake), self._scored("real", real, of_real)
         for metric in self.metrics.values():
+            if sample and not isinstance(metric, FrameMetric):
+                continue
             if metric.paired:
                 if fake is not None and real is not None:
                     both = of_fake & of_real
                     pairs = both[of_fake].to(fake.device), both[of_real].to(real.device)
-                    metric.update(fake[pairs[0]], real[pairs[1]], {"index": index[both]})
+                    given = fake[pairs[0]], real[pairs[1]], VideoBatch(index=index[both])
+                    if isinstance(metric, FrameMetric):
+                        metric.update(*given, sample)
+                    else:
+                        metric.update(*given)
             else:
                 metric.update(fake, None, {"index": index[of_fake]})
                 if metric.uses_real:
@@ -114,11 +128,17 @@ class MetricSuite:
 
         A metric that cannot stand for a number gives None and says why in its note; the others keep theirs.
         """
-        return {column: self._result(metric) for column, metric in self.metrics.items()}
+        found: dict[str, MetricResult] = {}
+        for column, metric in self.metrics.items():
+            if self.protocol.samples > 1 and isinstance(metric, FrameMetric):
+                found |= {f"{column}_{over}": self._result(metric, over) for over in OVERS}
+            else:
+                found[column] = self._result(metric)
+        return found
 
-    def _result(self, metric: VideoMetric) -> MetricResult:
+    def _result(self, metric: VideoMetric, over: Over = "best") -> MetricResult:
         try:
-            result = metric.result()
+            result = metric.result(over) if isinstance(metric, FrameMetric) else metric.result()
         except BenchError as error:
             return MetricResult(None, None, 0, 0, metric.fingerprint, str(error))
         if result.value is None:
@@ -138,4 +158,4 @@ class MetricSuite:
 
 def _withdrawn(result: MetricResult, why: str) -> MetricResult:
     note = f"{why}; {result.note}" if result.note else why
-    return replace(result, value=None, standard_error=None, note=note)
+    return replace(result, value=None, standard_error=None, note=note, curve=None)

@@ -9,9 +9,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from datamodules.errors import BenchError
-from metrics import pixel
-from metrics.pixel import PSNR, SSIM, psnr, ssim
+from metrics import ssim as similarity
+from metrics.pixel import PSNR, SSIM, psnr
 from metrics.protocol import ProtocolSettings
+from metrics.ssim import ssim
 from tests.metrics.array_data import ArrayData, noise_clips, numbered
 
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
@@ -39,7 +40,7 @@ def test_ssim_equals_skimage(size: tuple[int, int], channels: int) -> None:
 def test_ssim_does_not_depend_on_how_images_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
     real = noise_clips(0, 3, 3, 5, 16, 16)
     whole = ssim(noisy(real, 10), real)
-    monkeypatch.setattr(pixel, "PIXELS_AT_ONCE", 16 * 16 * 7)
+    monkeypatch.setattr(similarity, "PIXELS_AT_ONCE", 16 * 16 * 7)
     torch.testing.assert_close(ssim(noisy(real, 10), real), whole, rtol=1e-13, atol=0)
 
 
@@ -152,7 +153,9 @@ def test_small_frames_are_refused_before_and_while_scoring() -> None:
     with pytest.raises(BenchError, match=r"at least 11x11 pixels, found 10x12"):
         SSIM().update(small, small, numbered(0, 1))
     data = ArrayData(val=small)
-    with pytest.raises(BenchError, match=r"the data give 10x12 .* raise data.init_args.size"):
+    with pytest.raises(
+        BenchError, match="found 10x12 .*as the data give; raise data.init_args.size"
+    ):
         SSIM().prepare(data, ProtocolSettings().resolve(data))
 
 
