@@ -93,6 +93,8 @@ class SSIM(FrameMetric):
         if self.settings.data_range == "generated":
             low, high = fake.amin(dim=(1, 3, 4), keepdim=True), fake.amax(dim=(1, 3, 4), keepdim=True)
             data_range = (high.double() - low.double())[..., 0, 0]  # B 1 T
+            # A frame of one colour has no range, and the quotient is rounding over rounding: no number.
+            data_range = torch.where(data_range > 0, data_range, torch.nan)
         return ssim(fake, real, self.settings, data_range).mean(dim=1)
 
 

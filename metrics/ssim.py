@@ -113,12 +113,15 @@ class Similarity:
             Two of N H-2crop W-2crop.
         """
         c1, c2 = ((k * data_range.to(x)).square()[:, None, None] for k in (0.01, 0.03))
-        filtered = self.down @ torch.stack([x, y, x * x, y * y, x * y]) @ self.across
-        mean_x, mean_y, square_x, square_y, product = filtered
-        cross, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
-        covariance = (product - cross).mul_(2 * self.share)
-        variances = (square_x + square_y).sub_(squares).mul_(self.share)
-        return cross.mul_(2).add_(c1).div_(squares.add_(c1)), covariance.add_(c2).div_(variances.add_(c2))
+        # About their common mean: variances are differences of squares, which float32 cannot tell apart far from 0.
+        centre = ((x + y).mean(dim=(1, 2)) / 2)[:, None, None]
+        x, y = x - centre, y - centre
+        mean_x, mean_y, squares, product = self.down @ torch.stack([x, y, x * x + y * y, x * y]) @ self.across
+        covariance = (product - mean_x * mean_y).mul_(2 * self.share).add_(c2)
+        variances = squares.sub_(mean_x.square()).sub_(mean_y.square()).mul_(self.share).add_(c2)
+        mean_x, mean_y = mean_x.add_(centre), mean_y.add_(centre)
+        luminance = (mean_x * mean_y).mul_(2).add_(c1).div_(mean_x.square().add_(mean_y.square()).add_(c1))
+        return luminance, covariance.div_(variances)
 
 
 def ssim(

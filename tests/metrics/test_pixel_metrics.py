@@ -153,9 +153,7 @@ def test_small_frames_are_refused_before_and_while_scoring() -> None:
     with pytest.raises(BenchError, match=r"at least 11x11 pixels, found 10x12"):
         SSIM().update(small, small, numbered(0, 1))
     data = ArrayData(val=small)
-    with pytest.raises(
-        BenchError, match="found 10x12 .*as the data give; raise data.init_args.size"
-    ):
+    with pytest.raises(BenchError, match=r"found 10x12 .*as the data give; raise data.init_args.size"):
         SSIM().prepare(data, ProtocolSettings().resolve(data))
 
 
