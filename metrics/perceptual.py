@@ -21,8 +21,8 @@ class Lpips(FrameMetric):
     Frames go in as [-1, 1]; [0, 1] is the commonest mistake with it. Grey frames are repeated to three channels.
 
     Args:
-        network: a module that takes two float frames B 3 H W in [-1, 1] and gives B distances; or the function, given `net`, that
-            loads it with its weights when the first evaluation starts.
+        network: a module that takes two float frames B 3 H W in [-1, 1] and gives B distances; or the function, given
+            `net`, that loads it with its weights when the first evaluation starts.
         net: the network's backbone, part of the column's name. Results are reported with `alex`.
         frames_at_once: frames that go through the network together; moves no number.
     """

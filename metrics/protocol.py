@@ -46,7 +46,7 @@ class ProtocolSettings:
             if getattr(self, key) < 2:
                 raise BenchError(f"protocol.{key} must be at least 2 clips, found {getattr(self, key)}")
         if not 1 <= self.samples <= MOST_SAMPLES:
-            raise BenchError(f"protocol.samples must lie in 1..{MOST_SAMPLES}, found {self.samples}")
+            raise BenchError(f"protocol.samples must be from 1 to {MOST_SAMPLES}, found {self.samples}")
         for key in ("frames", "stride"):
             if getattr(self, key) is not None and getattr(self, key) < 1:
                 raise BenchError(
