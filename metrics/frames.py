@@ -1,5 +1,6 @@
 """Paired metrics that score each frame: curves over time, and best of several samples, from one pass."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from metrics import best_of
 from metrics.bank import PairedMetric
 from metrics.base import MetricResult, VideoMetric
 from metrics.best_of import OVERS, Over
-from metrics.curves import curve_of, over_clips
+from metrics.curves import Curve
 from metrics.protocol import MOST_SAMPLES
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 STEPS = 4096  # frames of a clip at most; a row's part is sample * STEPS + frame
 assert STEPS * MOST_SAMPLES <= 2**24  # float32 holds parts exactly
+
+
+def over_clips(values: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Mean over the first of N ... and its standard error (None where N is 1), in float64."""
+    values = values.double()
+    error = values.std(dim=0) / math.sqrt(len(values)) if len(values) > 1 else None
+    return values.mean(dim=0), error
 
 
 class FrameMetric(PairedMetric):
@@ -106,7 +114,9 @@ class FrameMetric(PairedMetric):
             return MetricResult(None, None, clips, clips, fingerprint, note)
         chosen = (scores, over, self.best_is_highest)
         value, error = self.average(best_of.of_samples(scores, *chosen))
-        levels = self.average(best_of.of_samples(self.level(frames), *chosen))
+        of_frames, errors = self.average(best_of.of_samples(self.level(frames), *chosen))
+        numbers = range(self._first, self._first + len(of_frames))
+        errors_or_none = None if errors is None else tuple(errors.tolist())
         return MetricResult(
             float(value),
             None if error is None else float(error),
@@ -114,7 +124,7 @@ class FrameMetric(PairedMetric):
             clips,
             fingerprint,
             self.note(frames if over == "mean" else best_of.of_samples(frames, *chosen)),
-            curve_of(*levels, clips, self._first),
+            Curve(tuple(numbers), tuple(of_frames.tolist()), errors_or_none, clips),
         )
 
     def _frames(self) -> Tensor:

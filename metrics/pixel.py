@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import BenchError
-from metrics.curves import over_clips
-from metrics.frames import FrameMetric
+from metrics.frames import FrameMetric, over_clips
 from metrics.ssim import ssim
 from metrics.ssim_presets import PRESETS, Preset
 

@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from skimage.metrics import structural_similarity
 
 from datamodules.synthetic.shape_motion import ShapeMotion
 from experiments.cli import main
 from lightning_modules.baselines.noise import Noise
 from lightning_modules.contract import ClipNoise
+from lightning_modules.evaluation import run_protocol
 from metrics.base import to_uint8
+from metrics.pixel import L1
+from metrics.protocol import ProtocolSettings
+from metrics.suite import MetricSuite
+from tests.helpers.runs import TOY
 
 CLIPS, SAMPLES, FRAMES, CONTEXT, SIZE, SEED = 5, 4, 5, 2, 16, 7
 
@@ -98,3 +104,41 @@ def test_samples_of_a_clip_differ_and_the_first_is_what_one_would_be() -> None:
     flat = torch.cat(drawn)
     assert len(flat.unique(dim=0)) == 6
     assert torch.equal(drawn[2][1], ClipNoise(3, index[1:], 2).normal(64)[0])
+
+
+def test_the_best_checkpoint_can_go_by_the_best_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    (tmp_path / "metrics.yaml").write_text(
+        yaml.safe_dump({"evaluate": {"metrics": {"l1": {"class_path": "metrics.pixel.L1"}}}})
+    )
+    argv = ["fit", "--config", TOY, "--config", str(tmp_path / "metrics.yaml"), "--runs", str(tmp_path / "runs")]
+    argv += [
+        "--evaluate.every=2",
+        "--evaluate.protocol.samples=3",
+        "--trainer.max_steps=6",
+        "--checkpoint.best=l1_best",
+    ]
+    assert main([*argv, "--trainer.enable_progress_bar=false"]) == 0
+    (log,) = tmp_path.glob("runs/*/metrics.csv")
+    rows = [line.split(",") for line in log.read_text().splitlines() if "/l1_" in line]
+    assert len(rows) == 9
+    lowest = min(float(value) for _, name, value in rows if "/l1_best/" in name)
+    (best,) = tmp_path.glob("runs/*/checkpoints/best.ckpt")
+    state = torch.load(best, weights_only=True)
+    assert state["callbacks"]["Checkpoint"]["best_value"] == lowest
+
+
+def test_a_signal_is_heeded_between_samples() -> None:
+    asked: list[int] = []
+
+    def interrupted() -> bool:
+        asked.append(len(asked))
+        return len(asked) == 3
+
+    data = ShapeMotion(size=SIZE, frames=FRAMES, context=CONTEXT)
+    protocol = ProtocolSettings(split="test", n_real=2, n_fake=2, samples=SAMPLES, frames=FRAMES).resolve(data)
+    method, suite = Noise(size=SIZE, frames=FRAMES), MetricSuite({"l1": L1()})
+    assert run_protocol(method, data, protocol, suite, interrupted=interrupted) is None
+    assert len(asked) == 3
+    done = run_protocol(method, data, protocol, suite)
+    assert done is not None and list(done) == ["l1_best", "l1_mean", "l1_worst"]
