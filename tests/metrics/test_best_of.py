@@ -131,13 +131,15 @@ def test_samples_without_a_metric_that_compares_them_are_refused() -> None:
 
 
 def test_other_metrics_see_the_first_sample_alone() -> None:
-    suite = MetricSuite({"ssim": SSIM(), "acd_color": AverageContentDistance()})
+    acd = AverageContentDistance()
+    suite = MetricSuite({"ssim": SSIM(), "acd_color": acd})
     suite.prepare(ArrayData(context=2, val=REAL), conditions())
     for sample in range(SAMPLES):
         suite.update(FAKE[sample], REAL, numbered(*range(CLIPS)), sample)
     alone = AverageContentDistance()
     alone.update(FAKE[0, :, :, 2:], None, numbered(*range(CLIPS)))
     assert suite.results()["acd_color"] == alone.result()
+    assert len(acd.fake_rows) == 1  # type: ignore[arg-type]  # and did no work for the others
 
 
 def test_columns_name_their_metric() -> None:

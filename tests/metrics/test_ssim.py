@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -68,6 +69,25 @@ def test_presets_are_all_tested_and_unlike_where_they_should_be() -> None:
     assert SSIM().fingerprint == (  # recorded numbers are grouped by it
         "ssim, 11x11 Gaussian sigma 1.5, K 0.01 0.03, biased covariance, valid region, uint8, float64"
     )
+
+
+def test_13_taps_equal_skimage_of_2018_written_out() -> None:
+    def window(image: np.ndarray) -> np.ndarray:
+        return np.asarray(gaussian_filter(image, 1.5, truncate=4.0))  # skimage's filter then, with scipy's default
+
+    real = noise_clips(0, 1, 3, 2, 18, 23)
+    fake = noisy(real, 12)
+    ours = SSIM("deformable_gan_2018").compare(fake, real)
+    for t in range(2):
+        x, y = (c[0, :, t].double().numpy() for c in (fake, real))  # C H W
+        c1, c2 = ((k * (x.max() - x.min())) ** 2 for k in (0.01, 0.03))
+        of_channels = []
+        for a, b in zip(x, y, strict=True):
+            mean_a, mean_b, cross = window(a), window(b), window(a * b)
+            variances = window(a * a) + window(b * b) - mean_a**2 - mean_b**2
+            above = (2 * mean_a * mean_b + c1) * (2 * (cross - mean_a * mean_b) + c2)
+            of_channels.append((above / ((mean_a**2 + mean_b**2 + c1) * (variances + c2)))[5:-5, 5:-5].mean())
+        assert float(ours[0, t]) == pytest.approx(np.mean(of_channels), abs=1e-12)
 
 
 @pytest.mark.parametrize("size", [(11, 11), (16, 25), (64, 64)])
