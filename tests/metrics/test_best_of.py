@@ -163,8 +163,12 @@ def test_what_a_row_can_number() -> None:
         L1().prepare(ArrayData(val=REAL), ProtocolSettings(frames=STEPS + 1).resolve(ArrayData(val=REAL)))
 
 
-def test_memory_is_of_numbers_not_of_frames() -> None:
+def test_memory_is_of_numbers_in_few_parts_not_of_frames() -> None:
     metric = SSIM()
-    scored(metric, [[0, 1, 2, 3, 4]], conditions())
-    kept = sum(part.numel() for part in metric.pairs_rows)  # type: ignore[union-attr]
-    assert kept == CLIPS * SAMPLES * STEPS_SCORED * 3  # clip, part and one number
+    metric.prepare(ArrayData(val=REAL), conditions(samples=100))
+    for sample in range(100):
+        metric.update(FAKE[0, :, :, 2:], REAL[:, :, 2:], numbered(*range(CLIPS)), sample)
+    kept = [part.numel() for part in metric.pairs_rows]  # type: ignore[union-attr]
+    assert sum(kept) == CLIPS * 100 * STEPS_SCORED * 3  # clip, part and one number
+    assert len(kept) <= 7  # 100 in binary digits
+    assert metric.table("pairs")[:, 1].unique().tolist() == [k * STEPS + t for k in range(100) for t in range(4)]
