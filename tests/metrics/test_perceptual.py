@@ -49,7 +49,7 @@ def test_mean_over_frames_then_clips(channels: int) -> None:
     for b in range(5):
         for t in range(4):
             x, y = (c[b, :, t].expand(3, -1, -1)[None].float() / 255 * 2 - 1 for c in (fake, real))
-            expected[b, t] = ToyNetwork()(x, y)
+            expected[b, t] = ToyNetwork()(x, y).detach()
     result = metric.result()
     assert result.value == pytest.approx(float(expected.mean()), rel=1e-5)
     assert result.standard_error == pytest.approx(float(expected.mean(1).std() / 5**0.5), rel=1e-4)
