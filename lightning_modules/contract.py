@@ -21,13 +21,15 @@ class ClipNoise:
     Args:
         seed: the evaluation seed.
         index: B int64, the clips' numbers.
+        sample: number of the sample, where several are drawn for a clip.
     """
 
-    def __init__(self, seed: int, index: Tensor) -> None:
+    def __init__(self, seed: int, index: Tensor, sample: int = 0) -> None:
         self.index = [int(i) for i in index]
         self._sources = []
         for i in self.index:
-            digest = hashlib.blake2b(f"{seed} {i}".encode(), digest_size=7).digest()
+            key = f"{seed} {i} {sample}" if sample else f"{seed} {i}"  # the first sample is what one sample would be
+            digest = hashlib.blake2b(key.encode(), digest_size=7).digest()
             self._sources.append(torch.Generator().manual_seed(int.from_bytes(digest, "big")))
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from torchmetrics import Metric
 
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
+from metrics.curves import Curve
 
 if TYPE_CHECKING:
     from datamodules.base import ClipData
@@ -24,6 +25,7 @@ class MetricResult:
         n_real, n_fake: clips that entered.
         fingerprint: every setting that moves the number, as text; part of the number's hash.
         note: a caveat shown beside the number, such as "fewer than 400 dims".
+        curve: of metrics that score each frame, the number over time.
     """
 
     value: float | None
@@ -32,10 +34,13 @@ class MetricResult:
     n_fake: int
     fingerprint: str
     note: str = ""
+    curve: Curve | None = None
 
     def as_dict(self) -> Mapping[str, Any]:
         """For JSON."""
-        return asdict(self)
+        named = asdict(self)
+        del named["curve"]
+        return named if self.curve is None else {**named, "curve": self.curve.as_dict()}
 
 
 class VideoMetric(Metric):

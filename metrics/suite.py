@@ -12,7 +12,9 @@ from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from metrics.base import MetricResult, VideoMetric, to_uint8
 from metrics.batch_part import FROM_METHOD, part
+from metrics.best_of import OVERS, Over
 from metrics.features.base import Extractor
+from metrics.frames import FrameMetric
 from metrics.protocol import Protocol
 from metrics.weights import MissingWeights
 
@@ -74,6 +76,11 @@ class MetricSuite:
             BenchError: a metric cannot be measured under this protocol.
         """
         self._protocol = protocol
+        if protocol.samples > 1 and not any(isinstance(m, FrameMetric) for m in self.metrics.values()):
+            raise BenchError(
+                f"protocol.samples is {protocol.samples}, but none of evaluate.metrics ({', '.join(self.metrics)}) "
+                "compares samples, as ssim and psnr do; add one or set it to 1"
+            )
         self._missing = self._find_lacking(data, protocol)
         for column, metric in self.metrics.items():
             if column in self._missing:
@@ -103,10 +110,11 @@ class MetricSuite:
             if keys
         }
 
-    def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch) -> None:
+    def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch, sample: int = 0) -> None:
         """Feeds all metrics; a rank without clips may call it with none.
 
         Args:
+            sample: which of the `protocol.samples` of each clip `fake` is; all but the first feed paired metrics alone.
             fake, real: B C T H W, float in [-1, 1] or uint8: the clips of `batch["index"]` whose number is below
                 `protocol.n_fake` and `n_real`, in that order, or the clips of all of `batch["index"]`.
             batch: of all its clips, whatever the metrics need beside `index`; as the data give it or widened.
@@ -118,7 +126,7 @@ class MetricSuite:
         of_fake, of_real = index < self.protocol.n_fake, index < self.protocol.n_real
         fake, real = self._scored("fake", fake, of_fake), self._scored("real", real, of_real)
         for column, metric in self.metrics.items():
-            if column in self._missing:
+            if column in self._missing or (sample and not isinstance(metric, FrameMetric)):
                 continue
 
             def known(chosen: Tensor, needs: frozenset[str] = metric.needs) -> VideoBatch:
@@ -128,7 +136,11 @@ class MetricSuite:
                 if fake is not None and real is not None:
                     both = of_fake & of_real
                     pairs = both[of_fake].to(fake.device), both[of_real].to(real.device)
-                    metric.update(fake[pairs[0]], real[pairs[1]], known(both))
+                    given = fake[pairs[0]], real[pairs[1]], known(both)
+                    if isinstance(metric, FrameMetric):
+                        metric.update(*given, sample)
+                    else:
+                        metric.update(*given)
             else:
                 metric.update(fake, None, known(of_fake))
                 if metric.uses_real:
@@ -160,13 +172,19 @@ class MetricSuite:
 
         A metric that cannot stand for a number gives None and says why in its note; the others keep theirs.
         """
-        return {column: self._result(column, metric) for column, metric in self.metrics.items()}
+        found: dict[str, MetricResult] = {}
+        for column, metric in self.metrics.items():
+            if column in self._missing:
+                found[column] = MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
+            elif self.protocol.samples > 1 and isinstance(metric, FrameMetric):
+                found |= {f"{column}_{over}": self._result(metric, over) for over in OVERS}
+            else:
+                found[column] = self._result(metric)
+        return found
 
-    def _result(self, column: str, metric: VideoMetric) -> MetricResult:
-        if column in self._missing:
-            return MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
+    def _result(self, metric: VideoMetric, over: Over = "best") -> MetricResult:
         try:
-            result = metric.result()
+            result = metric.result(over) if isinstance(metric, FrameMetric) else metric.result()
         except BenchError as error:
             return MetricResult(None, None, 0, 0, metric.fingerprint, str(error))
         if result.value is None:
@@ -195,4 +213,4 @@ def _of_all_ranks(missing: dict[str, str]) -> dict[str, str]:
 
 def _withdrawn(result: MetricResult, why: str) -> MetricResult:
     note = f"{why}; {result.note}" if result.note else why
-    return replace(result, value=None, standard_error=None, note=note)
+    return replace(result, value=None, standard_error=None, note=note, curve=None)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import jsonargparse
@@ -35,13 +36,15 @@ def load(file: Path, *overrides: str) -> tuple[ProtocolSettings, dict[str, Video
 def test_every_protocol_file_scores_clips(file: Path) -> None:
     settings, metrics = load(file, "--evaluate.protocol.n_real=3", "--evaluate.protocol.n_fake=4")
     assert settings.label == file.stem
+    settings = replace(settings, samples=min(settings.samples, 2))
     suite = MetricSuite(metrics)
     frames = settings.frames or 8
     real, fake = noise_clips(0, 4, 3, frames, 16, 16), noise_clips(1, 4, 3, frames, 16, 16)
     data = ArrayData(context=2, train=real, val=real, test=real)
     protocol = settings.resolve(data)
     suite.prepare(data, protocol)
-    suite.update(fake, real, numbered(0, 1, 2, 3))
+    for sample in range(settings.samples):
+        suite.update(fake, real, numbered(0, 1, 2, 3), sample)
     for column, result in suite.results().items():
         if result.value is None:  # the weights come from REELBENCH_WEIGHTS
             assert column == "fvd" and result.note == "weights missing: reelbench weights fetch i3d"
@@ -87,14 +90,17 @@ def test_hash_follows_the_conditions_and_not_the_label() -> None:
         {"height": 32},
         {"resize": "area"},
         {"data": "x"},
+        {"samples": 2},
     ]
     assert len({protocol().hash, *(protocol(**c).hash for c in changes)}) == len(changes) + 1
+    # Recorded before there was `samples`: one sample must not move what is on disk.
+    assert (protocol().hash, protocol().number_hash("a")) == ("91e0d1", "989e02")
     assert protocol().number_hash("a") != protocol().number_hash("b")
     assert protocol().key("ssim", "a") == f"val/ssim/quick-{protocol().number_hash('a')}"
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("split", "train"), ("n_real", 1), ("n_fake", 0), ("frames", 0), ("stride", -1)]
+    ("key", "value"), [("split", "train"), ("n_real", 1), ("n_fake", 0), ("frames", 0), ("stride", -1), ("samples", 0)]
 )
 def test_impossible_conditions_are_named(key: str, value: object) -> None:
     with pytest.raises(BenchError, match=f"protocol.{key} must be .*{value}"):
