@@ -88,7 +88,6 @@ def _fetch(names: list[str]) -> int:
         task = progress.add_task(" ".join(names), total=None)
         for name, path, new in fetch(names, lambda done, total: progress.update(task, completed=done, total=total)):
             said = "fetched" if new else "already there"
-            progress.console.file.flush()
             print(f"{name}: {said}: {path}{_unchecked(CATALOGUE[name], path)}")
     return 0
 

@@ -145,3 +145,10 @@ def test_locate_of_the_real_weights_is_what_the_extractor_loads(nothing_there: N
     with pytest.raises(MissingWeights) as caught:
         locate("i3d")
     assert str(tmp_path / "weights" / "i3d-kinetics-400.safetensors") in str(caught.value)
+
+
+def test_fvd_is_a_name_for_published_settings_alone() -> None:
+    assert FrechetDistance(I3D()).name == "fvd"
+    assert FrechetDistance(I3D(), ddof=0).name == "frechet[i3d]"
+    assert FrechetDistance(I3D(bn_eps=1e-5)).name == "frechet[i3d]"
+    assert FrechetDistance(Published()).name == "frechet[published]"
