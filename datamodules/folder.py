@@ -11,14 +11,13 @@ from datamodules.cached_data import CachedData
 from datamodules.content import Source
 from datamodules.errors import BenchError
 from datamodules.folder_files import LAYOUTS, find_videos
-from datamodules.folder_manifest import Row, read_manifest
+from datamodules.folder_manifest import MANIFEST, Row, read_manifest
 from datamodules.reading.scaling import Alpha, Fit
 from datamodules.splits import by_group, by_stem
 from datamodules.store import Cache
 from datamodules.video_reader import VideoReader
 
 SplitBy = Literal["auto", "manifest", "subject", "stem"]
-MANIFEST = "manifest.csv"
 
 
 class VideoFolder(CachedData):
