@@ -124,7 +124,7 @@ class ClipData(L.LightningDataModule):
     def gives(cls, **init_args: Any) -> frozenset[str]:
         """Batch keys beside `index` and `name`, given the resolved arguments."""
         keys = {"video"} | ({"context"} if init_args.get("context") else set())
-        return frozenset(keys)
+        return frozenset(keys | (BETWEEN if init_args.get("flow") else set()))
 
     def open_store(self, split: str) -> Store:
         """The videos of `train`, `val` or `test`."""

@@ -33,6 +33,7 @@ class VideoBatch(TypedDict, total=False):
     mask: Tensor  # B 1 T H W
     face_box: Tensor  # B T 4: y0, y1, x0, x1 in pixels, the far ends exclusive; all 0 where there is no face
     attributes: dict[str, Tensor]  # each B int64, such as category, subject
+    requested: dict[str, Tensor]  # each B int64: the attributes that the method was asked for, where it was
     index: Tensor  # B int64, the clip's number in its split: keys the noise
     name: list[str]  # B, where the clip comes from: for messages
     step: int  # the training step these clips were drawn for; absent in evaluation
@@ -72,7 +73,7 @@ def to_float(batch: Any) -> Any:
         return batch
     out: dict[str, Any] = {}
     for key, value in batch.items():
-        if isinstance(value, dict) and key != "attributes":
+        if isinstance(value, dict) and key not in ("attributes", "requested"):
             out[key] = to_float(value)
         else:
             out[key] = WIDEN[key](value) if key in WIDEN else value

@@ -28,6 +28,8 @@ class Reader(Protocol):
     Attributes:
         policy: JSON-able; everything that decides the pixels, library versions with it.
         shape: H, W, C of a frame.
+        noun: what its files are called in messages, where that is not `videos`.
+        summary: makes lines of the entries of a finished build; not every reader has it.
     """
 
     @property
@@ -56,6 +58,7 @@ class Pieces(Protocol):
         rate: frames a second, None where unknown.
         warnings: what a user should know.
         broken: why frames are missing at the end; None for a sound video.
+        found: for the manifest, what an estimator found; not every reader has it.
     """
 
     header: int | None
@@ -98,10 +101,11 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
     height, width, channels = reader.shape
     tracks = reader.tracks if isinstance(reader, TrackReader) else {}
     dtype = record_dtype((channels, height, width), tracks)
-    journal = Journal(folder, key, [source.name for source in sources], dtype.itemsize)
+    noun = getattr(reader, "noun", "videos")
+    journal = Journal(folder, key, [source.name for source in sources], dtype.itemsize, noun)
     resumable = False
     try:
-        _announce(folder, claimed, journal, dtype.itemsize)
+        _announce(folder, claimed, journal, dtype.itemsize, noun)
         _decode(sources, claimed, reader, dtype, journal)
         _require(journal.entries, folder)
         if fingerprint(sources) != content.fingerprint:
@@ -122,7 +126,7 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
         _publish(journal.half, folder)
     except OSError as error:
         resumable = bool(journal.entries)
-        kept = f"; {len(journal.entries)} of {len(sources)} videos are done and kept" if resumable else ""
+        kept = f"; {len(journal.entries)} of {len(sources)} {noun} are done and kept" if resumable else ""
         raise BenchError(f"{cannot_write(journal.half, error)}{kept}") from error
     except (KeyboardInterrupt, SystemExit):
         resumable = True
@@ -133,6 +137,8 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
         else:
             journal.remove()
     sync_folder(folder.parent)
+    for line in reader.summary(journal.entries) if hasattr(reader, "summary") else ():
+        say(line)
 
 
 def _count(source: Source, reader: Reader | PieceReader) -> int | Entry:
@@ -147,7 +153,7 @@ def _count(source: Source, reader: Reader | PieceReader) -> int | Entry:
         return {"name": source.name, "dropped": str(error)}
 
 
-def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, frame_bytes: int) -> None:
+def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, frame_bytes: int, noun: str) -> None:
     """Says what will be built, before anything is. Raises `BenchError` where the disk is too small for it."""
     counts = [count for count in claimed if isinstance(count, int)]
     _require([entry if isinstance(entry, dict) else {"length": entry} for entry in claimed], folder)
@@ -156,13 +162,14 @@ def _announce(folder: Path, claimed: Sequence[int | Entry], journal: Journal, fr
     open_end = f" and more ({unknown} files do not say how long they are)" if unknown else ""
     if need - journal.bytes > free:
         raise BenchError(
-            f"the cache of {len(counts)} videos needs {readable_size(need)}{open_end}, but {folder.parent} has "
+            f"the cache of {len(counts):,} {noun} needs {readable_size(need)}{open_end}, but {folder.parent} has "
             f"{readable_size(free)} free; free space, or point REELBENCH_CACHE to another disk"
         )
     left_out = f", {len(claimed) - len(counts)} files left out" if len(counts) < len(claimed) else ""
+    length = f", about {sum(counts):,} frames" if noun != "frames" else ""
     say(
-        f"building the cache {folder}: {len(counts)} videos{left_out}, about {sum(counts):,} frames, "
-        f"{readable_size(need)}{open_end}; {readable_size(free)} free"
+        f"building the cache {folder}: {len(counts):,} {noun}{left_out}{length}, {readable_size(need)}{open_end}; "
+        f"{readable_size(free)} free"
     )
 
 
@@ -188,7 +195,7 @@ def _video(source: Source, reader: Reader, dtype: np.dtype, journal: Journal, pr
         if isinstance(reader, PieceReader):
             reading = reader.open(source.path, source.start, source.end)
         else:
-            reading = _Whole(reader, source)
+            reading = Whole(reader, source)
         for piece in reading:
             records = pack(piece, dtype, type(reader).__name__)
             journal.write(records.view(np.uint8).data)
@@ -199,10 +206,11 @@ def _video(source: Source, reader: Reader, dtype: np.dtype, journal: Journal, pr
     except DroppedFile as error:
         return entry | {"dropped": str(error)}
     facts = {"header": reading.header, "rate": reading.rate, "warnings": reading.warnings, "cut": reading.broken}
+    facts["found"] = getattr(reading, "found", None)
     return entry | {"length": length} | {key: fact for key, fact in facts.items() if fact}
 
 
-class _Whole:
+class Whole:
     """What a `Reader` gives, as `Pieces`."""
 
     def __init__(self, reader: Reader, source: Source) -> None:
@@ -251,7 +259,7 @@ def _index(sources: Sequence[Source], entries: Sequence[Entry]) -> dict[str, np.
 
 def _manifest(sources: Sequence[Source], content: Content, entries: Sequence[Entry]) -> dict[str, Any]:
     """What became of each file."""
-    shown = ("length", "header", "rate", "warnings")
+    shown = ("length", "header", "rate", "warnings", "found")
     return {
         "sources": [
             {"name": source.name, "bytes": size, "blake2b": digest} | {key: e[key] for key in shown if key in e}

@@ -35,6 +35,7 @@ class Journal:
         key: the cache's.
         names: of the sources, in the order in which they are done.
         frame_bytes: of one frame.
+        noun: what the sources are called in messages.
 
     Attributes:
         half: the half-built folder.
@@ -46,17 +47,17 @@ class Journal:
         BenchError: the disk refuses.
     """
 
-    def __init__(self, folder: Path, key: str, names: Sequence[str], frame_bytes: int) -> None:
+    def __init__(self, folder: Path, key: str, names: Sequence[str], frame_bytes: int, noun: str = "videos") -> None:
         self._head, self._names, self._frame_bytes = {"key": key}, names, frame_bytes
         self.half = folder.with_name(f".{folder.name}.building-{uuid.uuid4().hex[:8]}")
         self.entries: list[Entry] = []
         try:
-            self._open(folder)
+            self._open(folder, noun)
         except OSError as error:
             shutil.rmtree(self.half, ignore_errors=True)
             raise cannot_write(self.half, error) from error
 
-    def _open(self, folder: Path) -> None:
+    def _open(self, folder: Path, noun: str) -> None:
         self._adopt(sorted(folder.parent.glob(f".{folder.name}.building-*"), key=lambda p: p.stat().st_mtime))
         self.half.mkdir(exist_ok=True)
         (self.half / FRAMES).touch()
@@ -64,7 +65,8 @@ class Journal:
         self._frames = (self.half / FRAMES).open("r+b", buffering=0)
         self.entries = self._sound_entries()
         if self.entries:
-            log.warning("going on with %s: %d of %d videos are done", folder, len(self.entries), len(self._names))
+            done = len(self.entries)
+            log.warning("going on with %s: %d of %d %s are done", folder, done, len(self._names), noun)
         self.bytes = sum(e.get("length", 0) for e in self.entries) * self._frame_bytes
         (self.half / JOURNAL).write_text("".join(map(_line, [self._head, *self.entries])), encoding="utf-8")
         self._lines = (self.half / JOURNAL).open("a", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,7 +12,22 @@ from datamodules.cache import built_cache, open_cache
 from datamodules.cache_build import Reader
 from datamodules.content import Source
 from datamodules.errors import BenchError
+from datamodules.flow_track import FlowMethod, WithFlow, check_flow
 from datamodules.store import Cache
+from datamodules.tracks import BETWEEN
+
+
+@runtime_checkable
+class HasCaches(Protocol):
+    """A data set that is decoded into caches."""
+
+    def caches(self) -> list[Cache]:
+        """All of them; built first where there is none. Raises `BenchError`."""
+        ...
+
+    def built(self) -> list[Cache]:
+        """Those that were built before; never builds. Raises `BenchError` where there is none, or it is damaged."""
+        ...
 
 
 class CachedData(ClipData):
@@ -19,11 +35,13 @@ class CachedData(ClipData):
 
     Attributes:
         reader: makes frames of the files.
+        flow: what estimates the flow that the cache holds beside the frames; None for none.
         on_error: see `bad_files.judge`.
         min_frames: shorter videos are left out and counted; this is the set's rule, not an error.
     """
 
     reader: Reader
+    flow: FlowMethod | None = None
     on_error: OnError = "raise"
     min_frames = 1
     _cache: Cache | None = None
@@ -40,6 +58,16 @@ class CachedData(ClipData):
         """How the splits are made, for a message about an empty one."""
         raise NotImplementedError(f"{type(self).__name__}.split_rule")
 
+    def know(self, flow: FlowMethod | None) -> None:
+        """Sets what is estimated in the frames. Raises `BenchError` where clips cannot be served with it."""
+        check_flow(flow, (self.height, self.width), self.frames, self.stride)
+        self.flow = flow
+        self.tracks |= BETWEEN if flow else frozenset()
+
+    def estimating_reader(self) -> Reader:
+        """`reader`, with what is estimated in its frames."""
+        return WithFlow(self.reader) if self.flow else self.reader
+
     def cache(self) -> Cache:
         """The whole set; the first process that needs it builds it.
 
@@ -48,14 +76,18 @@ class CachedData(ClipData):
         """
         if self._cache is None:
             sources = self.list_sources()
-            cache = open_cache(self.name, sources, self.reader)
+            cache = open_cache(self.name, sources, self.estimating_reader())
             self._judge(cache, sources)
             self._cache = cache
         return self._cache
 
-    def built(self) -> Cache:
-        """The cache that was built before. Raises `BenchError` where there is none."""
-        return built_cache(self.name, self.list_sources(), self.reader)
+    def caches(self) -> list[Cache]:
+        """The one cache; see `HasCaches`."""
+        return [self.cache()]
+
+    def built(self) -> list[Cache]:
+        """See `HasCaches`."""
+        return [built_cache(self.name, self.list_sources(), self.estimating_reader())]
 
     def open_store(self, split: str) -> Store:
         """The split's videos."""

@@ -25,6 +25,7 @@ class Source:
         name: relative to the data set, with `/`; part of its identity.
         attributes: numbers of its video, such as category and subject; all sources of a set have the same keys.
         start, end: which frames of the file are the video, counted as they are stored; None is the file's end.
+        more: by role, further files that its frames and tracks are made of.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Source:
     attributes: Mapping[str, int]
     start: int = 0
     end: int | None = None
+    more: tuple[tuple[str, Path], ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -64,6 +66,7 @@ def fingerprint(sources: Sequence[Source]) -> str:
         place: tuple[Any, ...] = (os.fspath(source.path.absolute()), source.name, sorted(source.attributes.items()))
         if not source.whole:
             place += (source.start, source.end)
+        place += tuple((role, os.fspath(path.absolute()), _state(path)) for role, path in source.more)
         digest.update(repr((*place, _state(source.path))).encode())
     return digest.hexdigest()
 
@@ -106,7 +109,7 @@ def identify(sources: Sequence[Source], memory: Path) -> Content:
     for source in sources:
         if source.path not in hashed:
             hashed[source.path] = _hash(source.path)
-        files.append(hashed[source.path])
+        files.append(_joined(hashed[source.path], source))
         described: list[Any] = [source.name, dict(source.attributes), files[-1]]
         if not source.whole:
             described += [source.start, source.end]
@@ -131,9 +134,21 @@ def _hash(path: Path) -> tuple[int, str]:
         return UNREADABLE  # the reader says why, when the cache is built
 
 
+def _joined(own: tuple[int, str], source: Source) -> tuple[int, str]:
+    """Size and digest of a source's file `own` with those that belong to it."""
+    if not source.more:
+        return own
+    parts = [(role, *_hash(path)) for role, path in source.more]
+    return _together([("", *own), *parts])
+
+
 def _hash_folder(folder: Path) -> tuple[int, str]:
-    parts = [(path.name, *_hash(path)) for path in _files(folder)]
+    return _together([(path.name, *_hash(path)) for path in _files(folder)])
+
+
+def _together(parts: Sequence[tuple[str, int, str]]) -> tuple[int, str]:
+    """Of files that make one source; `parts` are name, size and digest."""
     if any(part[1:] == UNREADABLE for part in parts):
         return UNREADABLE
-    digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(json.dumps(list(parts)).encode(), digest_size=16).hexdigest()
     return sum(size for _, size, _ in parts), digest

@@ -12,6 +12,8 @@ from datamodules.pose.skeletons import Skeleton, skeleton
 from datamodules.stream import keyed_rng
 
 _PICTURES = frozenset({"video", "context", "source", "condition", "labels", "instances", "mask"})
+_FLOWS = frozenset({"flow", "flow_back"})
+_SEEN = frozenset({"flow_valid", "flow_back_valid"})
 _POSES = frozenset({"pose", "source_pose"})
 _OTHERS = frozenset({"attributes", "index", "name", "step"})
 
@@ -60,8 +62,10 @@ def mirrored(batch: VideoBatch, which: Tensor, poses: Skeleton | None = None) ->
             out[key] = value
             continue
         value = cast(Tensor, value)
-        if key in _PICTURES:
+        if key in _PICTURES | _SEEN:
             turned = value.flip(-1)
+        elif key in _FLOWS:
+            turned = _flow(value)
         elif key in _POSES and poses is not None:
             turned = _pose(value, width, poses)
         elif key == "face_box":
@@ -70,6 +74,12 @@ def mirrored(batch: VideoBatch, which: Tensor, poses: Skeleton | None = None) ->
             raise BenchError(f"data.init_args.flip: {key} cannot be mirrored; set flip to false")
         out[key] = torch.where(which.reshape(-1, *(1,) * (value.ndim - 1)), turned, value)
     return cast(VideoBatch, out)
+
+
+def _flow(flow: Tensor) -> Tensor:
+    """B 2 T-1 H W: what moved to the right moves to the left."""
+    turned = flow.flip(-1)
+    return torch.stack([-turned[:, 0], turned[:, 1]], 1)
 
 
 def _pose(pose: Tensor, width: int, poses: Skeleton) -> Tensor:

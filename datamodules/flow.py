@@ -1,6 +1,5 @@
-"""Optical flow of real clips by OpenCV's DIS, where it can be trusted, and how it is stored."""
+"""Optical flow of real clips by OpenCV's DIS, and where it can be trusted."""
 
-import logging
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -9,10 +8,6 @@ import numpy as np
 from datamodules.errors import BenchError
 
 LEAST = 128  # pixels of the shorter side at which flow is estimated: on 64 DIS errs twice as much
-PER_PIXEL = 32  # steps a pixel of stored flow
-LARGEST = 32767 / PER_PIXEL  # pixels: 1023.97
-
-log = logging.getLogger(__name__)
 
 
 class Flow(NamedTuple):
@@ -106,36 +101,6 @@ def consistent(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     gap = ((there + returned) ** 2).sum(-1)
     return inside & (gap <= 0.01 * ((there**2).sum(-1) + (returned**2).sum(-1)) + 0.5)
-
-
-def pack(flow: np.ndarray, name: str) -> np.ndarray:
-    """Flow as int16 in steps of 1/32 pixel. What exceeds 1023.97 pixels is stored as that, with a warning.
-
-    Args:
-        flow: float pixels, of any shape.
-        name: of the clip, for messages.
-
-    Raises:
-        BenchError: a value is not finite.
-    """
-    if not np.isfinite(flow).all():
-        raise BenchError(f"{name}: {np.sum(~np.isfinite(flow))} of {flow.size} values of its flow are not finite")
-    beyond = np.abs(flow) > LARGEST
-    if beyond.any():
-        log.warning(
-            "%s: %d of %d values of its flow exceed %.2f pixels (up to %.1f) and are stored as that",
-            name,
-            beyond.sum(),
-            flow.size,
-            LARGEST,
-            np.abs(flow).max(),
-        )
-    return np.rint(np.clip(flow, -LARGEST, LARGEST) * PER_PIXEL).astype(np.int16)
-
-
-def unpack(packed: np.ndarray) -> np.ndarray:
-    """float32 pixels of what `pack` gave, off by at most 1/64."""
-    return packed.astype(np.float32) / PER_PIXEL
 
 
 def _grey(cv2: ModuleType, frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

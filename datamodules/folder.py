@@ -7,11 +7,15 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.bad_files import OnError
+from datamodules.cache_build import Reader
 from datamodules.cached_data import CachedData
 from datamodules.content import Source
 from datamodules.errors import BenchError
+from datamodules.flow_track import FlowMethod
 from datamodules.folder_files import LAYOUTS, find_videos
 from datamodules.folder_manifest import MANIFEST, Row, read_manifest
+from datamodules.pose.skeletons import BODY_25
+from datamodules.pose_track import PoseMethod, WithPose, enlargement
 from datamodules.reading.scaling import Alpha, Fit
 from datamodules.splits import by_group, by_stem
 from datamodules.store import Cache
@@ -48,9 +52,18 @@ class VideoFolder(CachedData):
         split_by: `manifest` (its column), `subject`, `stem` (a keyed hash of the file's stem), or `auto`: the first of
             them that the data can give. All clips of a subject, or of a file, are in one split.
         val, test: shares of the videos, or of the subjects; or lists of subjects. Unused with `manifest`.
+        flow: `dis` estimates the optical flow between neighbouring frames, both ways, once, into the cache (by OpenCV,
+            the extra `flow`); clips then take every frame (`stride: 1`).
+        pose: `blazepose` estimates `pose` (body_25) of the persons in each frame, once, into the cache (by LiteRT, the
+            extra `pose`, and the networks in REELBENCH_POSE_MODELS). `fit: squash` squashes the persons too, who are
+            then found less well.
+        persons: P of `pose`.
         on_error: `raise` names the files that cannot be used; `skip` leaves out up to 5 % of them; `truncate` keeps the
             sound frames of those that are cut off or damaged later on.
     """
+
+    reader: VideoReader
+    skeleton: str | None = None
 
     def __init__(
         self,
@@ -73,9 +86,13 @@ class VideoFolder(CachedData):
         split_by: SplitBy = "auto",
         val: float | list[int | str] = 0.05,
         test: float | list[int | str] = 0.05,
+        flow: FlowMethod | None = None,
+        pose: PoseMethod | None = None,
+        persons: int = 1,
         on_error: OnError = "raise",
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
+        self.know(flow)
         if "/" in dataset or dataset.startswith("."):
             raise BenchError(f"data.init_args.dataset is a name, not a path, found {dataset!r}; the path is root")
         self.name = self.dataset = dataset
@@ -83,14 +100,35 @@ class VideoFolder(CachedData):
         self.channels, self.min_frames, self.on_error = channels, min_frames, on_error
         self.resize = "area" if fit == "squash" else f"area {fit}"
         self.reader = VideoReader(self.height, self.width, channels, fit, fps, alpha, frame_width)
+        self.pose, self.persons = pose, persons
+        if pose is not None:
+            self._know_poses()
         self.split_by, self.val, self.test = split_by, val, test
         self._rows: list[Row] = []
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
-        """Clips, with attributes unless `labelled` is false."""
-        keys = super().gives(**init_args)
+        """Clips, with attributes unless `labelled` is false, and the poses asked for."""
+        keys = super().gives(**init_args) | ({"pose"} if init_args.get("pose") else set())
         return keys | {"attributes"} if init_args.get("labelled", True) else keys
+
+    def _know_poses(self) -> None:
+        if self.pose != "blazepose":
+            raise BenchError(f"data.init_args.pose must be blazepose or null, found {self.pose!r}")
+        if self.persons < 1:
+            raise BenchError(f"data.init_args.persons must be at least 1, found {self.persons}")
+        self.tracks |= {"pose"}
+        self.skeleton, self.limbs = BODY_25.name, BODY_25.limbs
+
+    def estimating_reader(self) -> Reader:
+        """`reader`, with the flow and the poses asked for."""
+        reader = super().estimating_reader()
+        if self.pose is None:
+            return reader
+        times, frames = enlargement(self.height, self.width), self.reader
+        size = (self.height * times, self.width * times)
+        large = VideoReader(*size, 3, frames.fit, frames.fps, frames.alpha, frames.frame_width)
+        return WithPose(reader, large, self.persons)
 
     @property
     def categories(self) -> list[str]:

@@ -10,16 +10,17 @@ from datamodules.bad_files import OnError, judge
 from datamodules.base import Store
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
+from datamodules.frame_sets.cached import FrameFiles, frame_cache, frame_store, usable
 from datamodules.frame_sets.keypoints import Table
 from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.reader import FrameReader, Framing
-from datamodules.frame_sets.store import FileStore
 from datamodules.layout import Layout
 from datamodules.pair_store import PairStore
 from datamodules.pose.keypoint_csv import read_keypoints
 from datamodules.pose.pairs import Pair, all_pairs, read_pairs, sampled
 from datamodules.pose.skeletons import COCO_18
 from datamodules.splits import by_stem
+from datamodules.store import Cache
 
 TrainPairs = Literal["pose_gan", "pg2", "file"]
 TestPairs = Literal["file", "rule"]
@@ -39,7 +40,7 @@ class PairData(Flipped):
             annotation is the published one.
         val: share of the training identities that become validation pairs; the papers train on all, 0.
         flip: mirrors training pairs with probability 1/2; right and left joints change places.
-        on_error: `raise` names the annotated pictures that are missing; `skip` leaves out up to 5 % of them.
+        on_error: `raise` names the annotated pictures that are missing or broken; `skip` leaves out up to 5 % of them.
     """
 
     layout: Layout
@@ -90,18 +91,43 @@ class PairData(Flipped):
 
     def open_store(self, split: str) -> Store:
         """The split's pairs."""
+        names, pairs, images, reader = self._listed(split)
+        cache = frame_cache(self._cache_name(split), FrameFiles(images, reader))
+        judge(f"{self.layout.title} {split}", cache.total, cache.skipped, self.on_error)
+        broken = {name for name, _ in cache.skipped}
+        pairs = [pair for pair in pairs if not broken & set(pair)]
+        kept = usable(cache, images, self.on_error)
+        row = {image.name: i for i, image in enumerate(kept)}
+        rows = np.array([[row[pair.source], row[pair.target]] for pair in pairs], dtype=np.int64).reshape(-1, 2)
+        return PairStore(frame_store(cache, images, kept), rows, self._attributes(pairs, names))
+
+    def caches(self) -> list[Cache]:
+        """Of the pictures of every split; see `cached_data.HasCaches`."""
+        return self._caches(build=True)
+
+    def built(self) -> list[Cache]:
+        """See `cached_data.HasCaches`."""
+        return self._caches(build=False)
+
+    def _caches(self, build: bool) -> list[Cache]:
+        splits = ("train", "val", "test") if self.val else ("train", "test")
+        return [frame_cache(self._cache_name(split), FrameFiles(*self._listed(split)[2:]), build) for split in splits]
+
+    def _cache_name(self, split: str) -> str:
+        return f"{self.name}_{split}"
+
+    def _listed(self, split: str) -> tuple[list[str], list[Pair], list[FrameSource], FrameReader]:
+        """The names of the annotation; the split's pairs, their pictures, and what reads these with their poses."""
         root, part = self.layout.find(self.root), "test" if split == "test" else "train"
         names, poses = read_keypoints(self._first(root, self.annotation_files[part]))
         pairs = self._in_split(split, self._pairs(root, part, names, poses))
         files = self.pictures(root, part)
         pairs = self._with_pictures(part, pairs, files)
         used = sorted({name for pair in pairs for name in pair})
-        row = {name: i for i, name in enumerate(used)}
-        table = Table({n: pose for n, pose in zip(names, poses, strict=True) if n in row}, self.skeleton)
+        known = set(used)
+        table = Table({n: pose for n, pose in zip(names, poses, strict=True) if n in known}, self.skeleton)
         reader = FrameReader(self.height, self.width, [table], framing=self.framing)
-        images = FileStore([FrameSource(n, (n,), ({"picture": files[self.key(n)]},), {}) for n in used], reader)
-        rows = np.array([[row[pair.source], row[pair.target]] for pair in pairs], dtype=np.int64)
-        return PairStore(images, rows, self._attributes(pairs, names))
+        return names, pairs, [FrameSource(n, (n,), ({"picture": files[self.key(n)]},), {}) for n in used], reader
 
     def _pairs(self, root: Path, part: str, names: Sequence[str], poses: np.ndarray) -> list[Pair]:
         """By the rule or from the file, with the names of the annotation."""

@@ -12,6 +12,7 @@ from datamodules.bad_files import OnError, log
 from datamodules.cached_data import CachedData
 from datamodules.content import Source
 from datamodules.errors import BenchError
+from datamodules.flow_track import FlowMethod
 from datamodules.reading.scaling import Fit
 from datamodules.splits import by_stem
 from datamodules.store import Cache
@@ -98,6 +99,8 @@ class PublishedVideos(CachedData):
         min_frames: shorter videos are dropped and counted.
         val: share of the training videos' groups that become validation videos, where the published split has none;
             runs are watched on them. 0 trains on all of them, as published.
+        flow: `dis` estimates the optical flow between neighbouring frames, both ways, once, into the cache (by OpenCV,
+            the extra `flow`); clips then take every frame (`stride: 1`).
         on_error: `raise` names the files that cannot be used; `skip` leaves out up to 5 % of them; `truncate` keeps the
             sound frames of those that are cut off or damaged later on.
     """
@@ -121,9 +124,11 @@ class PublishedVideos(CachedData):
         fps: float | None = None,
         min_frames: int = 1,
         val: float = 0.05,
+        flow: FlowMethod | None = None,
         on_error: OnError = "raise",
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
+        self.know(flow)
         self.name = self.published.folder
         self.root, self.channels, self.fit, self.fps = root, channels, fit, fps
         self.min_frames, self.val, self.on_error = min_frames, val, on_error

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -148,11 +148,6 @@ class Cache:
         with which library versions the cache was built, as long as the frames are the same.
         """
         attributes = {name: values[rows] for name, values in self.attributes.items()}
-        described = repr(self.shape[1:]) + (repr(self.record.descr) if self.record.names != (VIDEO,) else "")
-        digest = hashlib.blake2b(described.encode(), digest_size=8)
-        digest.update("".join(self.pixels[rows]).encode())
-        for name in sorted(attributes):
-            digest.update(name.encode() + attributes[name].astype("<i8").tobytes())
         return CachedStore(
             path=self.folder / FRAMES,
             record=self.record,
@@ -160,8 +155,38 @@ class Cache:
             lengths=self.lengths[rows],
             names=[self.names[row] for row in rows],
             attributes=attributes,
+            digest=self._digest(rows, attributes).hexdigest(),
+        )
+
+    def join(self, parts: Sequence[np.ndarray], names: list[str], attributes: Mapping[str, np.ndarray]) -> CachedStore:
+        """Videos of which each joins entries that follow one another, as where every entry is a single frame.
+
+        Args:
+            parts: rows of each video, every one the row before plus 1.
+            names, attributes: of the videos.
+        """
+        rows = np.concatenate(parts)
+        lengths = np.array([self.lengths[part].sum() for part in parts], dtype=np.int64)
+        digest = self._digest(rows, attributes)
+        digest.update(lengths.astype("<i8").tobytes())
+        return CachedStore(
+            path=self.folder / FRAMES,
+            record=self.record,
+            offsets=self.offsets[[part[0] for part in parts]],
+            lengths=lengths,
+            names=names,
+            attributes=attributes,
             digest=digest.hexdigest(),
         )
+
+    def _digest(self, rows: np.ndarray, attributes: Mapping[str, np.ndarray]) -> "hashlib.blake2b":
+        """Of pixels, order and attributes."""
+        described = repr(self.shape[1:]) + (repr(self.record.descr) if self.record.names != (VIDEO,) else "")
+        digest = hashlib.blake2b(described.encode(), digest_size=8)
+        digest.update("".join(self.pixels[rows]).encode())
+        for name in sorted(attributes):
+            digest.update(name.encode() + attributes[name].astype("<i8").tobytes())
+        return digest
 
 
 def _record(manifest: Mapping[str, Any]) -> np.dtype:

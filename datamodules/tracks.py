@@ -56,12 +56,14 @@ def per_frame(key: str, values: np.ndarray) -> np.ndarray:
 
 
 def pack_flow(flow: np.ndarray) -> np.ndarray:
-    """Flow in pixels -> int16 in 1/32 pixel, rounded; what int16 cannot hold (1,024 pixels) is cut.
+    """Flow in pixels -> int16 in 1/32 pixel, rounded; what exceeds 1023.97 pixels is cut to that.
+
+    -32768 is not used, so every value can be negated.
 
     Raises:
         BenchError: a value is NaN or infinite.
     """
     if not np.isfinite(flow).all():
         raise BenchError("optical flow holds NaN or infinite values; mark unknown pixels in flow_valid instead")
-    limits = np.iinfo(np.int16)
-    return np.clip(np.rint(flow / FLOW_UNIT), limits.min, limits.max).astype(np.int16)
+    largest = np.iinfo(np.int16).max
+    return np.clip(np.rint(flow / FLOW_UNIT), -largest, largest).astype(np.int16)

@@ -124,7 +124,7 @@ def _densepose(source: FrameSource, frame: int, view: View) -> np.ndarray:
     iuv = read_rgb(path)
     if (highest := int(iuv[..., 2].max())) > BODY_PARTS:
         raise BadFile(
-            f"{path.name}: part {highest} in the blue channel, expected 0 to {BODY_PARTS}; was it scaled already, or "
+            f"{path}: part {highest} in the blue channel, expected 0 to {BODY_PARTS}; was it scaled already, or "
             "saved as RGB?"
         )
-    return view.nearest(iuv, path.name)
+    return view.nearest(iuv, str(path))

@@ -33,6 +33,8 @@ COMMANDS = {
     "test": Command("experiments.run", "score a trained run and record the numbers in its results", True),
     "sample": Command("experiments.run", "write clips of a trained run as mp4", True),
     "data": Command("experiments.data", "check videos, build and verify the caches that training reads"),
+    "weights": Command("experiments.weights", "list, fetch and verify the published weights that metrics need"),
+    "classifier": Command("experiments.classifier", "train the classifier of categories that some metrics ask"),
     "export": Command("experiments.export", "turn a run into one small file of generator weights with its config"),
     "leaderboard": Command("experiments.leaderboard", "rank all runs, one table a protocol"),
     "report": Command("experiments.report.page", "write one HTML page with numbers, curves and clips side by side"),

@@ -91,39 +91,43 @@ def _check(args: argparse.Namespace, rest: list[str]) -> int:
 
 def _build(args: argparse.Namespace, rest: list[str]) -> int:
     from datamodules.cache_stage import VARIABLE
-    from datamodules.cached_data import CachedData
+    from datamodules.cached_data import HasCaches
     from datamodules.files import readable_size
 
     if args.stage_to:
         os.environ[VARIABLE] = str(args.stage_to)
-    data = _data(args.config, rest)
-    if not isinstance(data, CachedData):
+    data = load_data(args.config, rest)
+    if not isinstance(data, HasCaches):
         for split in ("train", "val", "test"):
             print(f"{data.name} is generated, {split}: {len(data.store(split).lengths)} videos")
         return 0
-    cache = data.cache()
-    left_out = f", {len(cache.skipped)} skipped, {len(cache.dropped)} dropped, {len(cache.cut)} cut off"
-    frames, size = int(cache.lengths.sum()), (cache.folder / "frames.u8").stat().st_size
-    print(f"{cache.folder}: {len(cache.names)} videos, {frames:,} frames, {readable_size(size)}{left_out}")
+    for cache in data.caches():
+        left_out = f", {len(cache.skipped)} skipped, {len(cache.dropped)} dropped, {len(cache.cut)} cut off"
+        frames, size = int(cache.lengths.sum()), (cache.folder / "frames.u8").stat().st_size
+        videos = f"{len(cache.names)} videos, " if frames > len(cache.names) else ""
+        print(f"{cache.folder}: {videos}{frames:,} frames, {readable_size(size)}{left_out}")
     return 0
 
 
 def _verify(args: argparse.Namespace, rest: list[str]) -> int:
     from datamodules.cache_verify import damaged_videos
-    from datamodules.cached_data import CachedData
+    from datamodules.cached_data import HasCaches
 
-    data = _data(args.config, rest)
-    if not isinstance(data, CachedData):
+    data = load_data(args.config, rest)
+    if not isinstance(data, HasCaches):
         print(f"{data.name} is generated: there is nothing to verify")
         return 0
-    cache = data.built()
-    damaged = damaged_videos(cache)
-    for name, reason in damaged:
-        print(f"damaged: {name}: {reason}")
-    print(f"{cache.folder}: {len(cache.names) - len(damaged)} of {len(cache.names)} videos are as they were written")
-    if damaged:
-        print("delete the folder once no run reads it, then build it again", file=sys.stderr)
-    return int(bool(damaged))
+    found = False
+    for cache in data.built():
+        damaged, total = damaged_videos(cache), len(cache.names)
+        for name, reason in damaged:
+            print(f"damaged: {name}: {reason}")
+        entries = "videos" if int(cache.lengths.sum()) > total else "frames"
+        print(f"{cache.folder}: {total - len(damaged)} of {total} {entries} are as they were written")
+        if damaged:
+            print("delete the folder once no run reads it, then build it again", file=sys.stderr)
+        found |= bool(damaged)
+    return int(found)
 
 
 def _show(args: argparse.Namespace, rest: list[str]) -> int:
@@ -135,7 +139,7 @@ def _show(args: argparse.Namespace, rest: list[str]) -> int:
     from datamodules.media import write_png
     from datamodules.show import sheet
 
-    data = _data(args.config, rest)
+    data = load_data(args.config, rest)
     batch = data.eval_batch(args.split, range(args.n), data.frames, data.stride, args.seed)
     write_png(args.out, sheet(batch, args.columns, data.limbs))
     keys = ", ".join(key for key in batch if key not in ("index", "name"))
@@ -145,7 +149,7 @@ def _show(args: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def _data(config: str, overrides: list[str]) -> Any:
+def load_data(config: str, overrides: list[str]) -> Any:
     """The datamodule of a config; its other parts, such as the method, are passed over."""
     import yaml
 

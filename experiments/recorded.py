@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from metrics.curves import Curve
+
 HASH = re.compile(r"[0-9a-f]{6}")
 
 
@@ -17,6 +19,7 @@ class Number:
         value: None where `note` says why there is none.
         key: the summary key; `hash` is its last six digits and covers conditions and metric settings.
         higher_is_better: None for a descriptive number, which is not ranked.
+        curve: the number frame by frame, of metrics that score frames.
     """
 
     metric: str
@@ -29,6 +32,7 @@ class Number:
     key: str
     hash: str
     higher_is_better: bool | None
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,26 @@ def _number(metric: str, entry: Any) -> Number:
         key=key,
         hash=digest,
         higher_is_better=better,
+        curve=_curve(entry.get("curve")),
     )
+
+
+def _curve(entry: Any) -> Curve | None:
+    """A curve of finite numbers, all of one length."""
+    if entry is None:
+        return None
+    error = as_dict(entry).get("standard_error")
+    columns = [as_dict(entry).get("frame"), as_dict(entry).get("mean"), *([] if error is None else [error])]
+    lengths = {len(column) if isinstance(column, list) else 0 for column in columns}
+    if len(lengths) != 1 or lengths == {0}:
+        raise ValueError("curve must hold frame and mean, lists of one length")
+    frames, *numbers = columns
+    if any(as_int(frame) is None for frame in frames):
+        raise ValueError("curve.frame must hold whole numbers")
+    if not all(isinstance(n, int | float) and math.isfinite(n) for column in numbers for n in column):
+        raise ValueError("curve must hold finite numbers")
+    count = as_int(entry.get("count")) or 0
+    return Curve(tuple(frames), tuple(numbers[0]), None if error is None else tuple(error), count)
 
 
 def _finite(entry: Mapping[str, Any], key: str) -> float | None:

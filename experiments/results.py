@@ -7,6 +7,7 @@ from typing import Any
 
 from datamodules.jsonfile import now, read_json, write_json
 from metrics.base import MetricResult, VideoMetric
+from metrics.frames import columns
 from metrics.protocol import Protocol
 
 
@@ -22,16 +23,18 @@ def write_results(
 
     Args:
         about: name, identity, method, data, seed and the like, of the run.
+        metrics: by their key in the config.
         measured: step, weights (`raw`, `ema` or `none`), seconds, code version.
 
     Returns:
         The flat summary, `<split>/<metric>/<label>-<hash6>` -> value.
     """
+    of_column = columns(metrics, protocol.samples)
     values = {
         name: {
             **result.as_dict(),
             "key": protocol.key(name, result.fingerprint),
-            "higher_is_better": metrics[name].higher_is_better,
+            "higher_is_better": of_column[name].higher_is_better,
         }
         for name, result in results.items()
     }

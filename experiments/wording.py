@@ -15,7 +15,7 @@ UNCERTAINTY = {
 # The keys that the functions below put into words; any other is shown as it stands.
 WORDED = (
     *("label", "data", "split", "height", "width", "frames", "stride", "n_real", "n_fake", "seed"),
-    *("split_digest", "resize", "channels", "context", "score_context"),
+    *("samples", "split_digest", "resize", "channels", "context", "score_context"),
 )
 
 
@@ -29,9 +29,11 @@ def setting(protocol: Mapping[str, Any]) -> str:
     """What everyone compares first: `64×64, 16 frames, ...`."""
     get = _getter(protocol)
     stride = "" if protocol.get("stride") == 1 else f", every {_ordinal(protocol.get('stride'))} frame of the video"
+    samples = protocol.get("samples", 1)
+    several = "" if samples == 1 else f", {samples} samples of each"
     return (
         f"{get('height')}×{get('width')}, {get('frames')} frames{stride}, "
-        f"{get('n_real')} real and {get('n_fake')} generated clips, evaluation seed {get('seed')}"
+        f"{get('n_real')} real and {get('n_fake')} generated clips{several}, evaluation seed {get('seed')}"
     )
 
 

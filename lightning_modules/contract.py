@@ -21,13 +21,15 @@ class ClipNoise:
     Args:
         seed: the evaluation seed.
         index: B int64, the clips' numbers.
+        sample: number of the sample, where several are drawn for a clip.
     """
 
-    def __init__(self, seed: int, index: Tensor) -> None:
+    def __init__(self, seed: int, index: Tensor, sample: int = 0) -> None:
         self.index = [int(i) for i in index]
         self._sources = []
         for i in self.index:
-            digest = hashlib.blake2b(f"{seed} {i}".encode(), digest_size=7).digest()
+            key = f"{seed} {i} {sample}" if sample else f"{seed} {i}"  # the first sample is what one sample would be
+            digest = hashlib.blake2b(key.encode(), digest_size=7).digest()
             self._sources.append(torch.Generator().manual_seed(int.from_bytes(digest, "big")))
 
     def __len__(self) -> int:
@@ -74,6 +76,14 @@ class Method(L.LightningModule):
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
         """B C T H W in [-1, 1], no grad, float32; all randomness from `noise`."""
         raise NotImplementedError(f"{type(self).__name__}.sample")
+
+    def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
+        """The attributes that `sample(batch, noise)` is asked to show, each B int64 and counted as the data count them.
+
+        Metrics that judge obedience read them as `batch["requested"]`. Empty where nothing is asked for, or where the
+        method's own numbers, as those of categories learnt without labels, are not the data's.
+        """
+        return {}
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """`Evaluate` samples in its own loop; Lightning wants the step to exist."""

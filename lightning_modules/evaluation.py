@@ -50,11 +50,12 @@ def run_protocol(
 ) -> dict[str, MetricResult] | None:
     """Samples `protocol.n_fake` clips and scores them against `protocol.n_real` real ones.
 
-    Each clip's noise is keyed by its number, and every rank takes every `world`-th clip: the numbers do not depend
+    Where the protocol draws several samples for each clip, one is held at a time. Each sample's noise is keyed by the
+    numbers of clip and sample, and every rank takes every `world`-th clip: the numbers do not depend
     on batch size or ranks beyond float32 rounding. The caller sets eval mode (`sampling_weights`).
 
     Args:
-        interrupted: asked before each batch, collectively; True breaks off.
+        interrupted: asked before each sample of each batch, collectively; True breaks off.
         progress: called with (clips done, clips in all) on this rank.
 
     Returns:
@@ -76,9 +77,18 @@ def run_protocol(
         n_fake = sum(i < protocol.n_fake for i in chosen)
         n_real = sum(i < protocol.n_real for i in chosen)
         asked = batch if n_fake == len(chosen) else head(batch, n_fake)
-        # A rank without clips still updates, with none: torchmetrics cannot gather a state that was never fed.
-        fake = method.sample(asked, ClipNoise(protocol.seed, asked["index"].cpu())) if n_fake else batch["video"][:0]
-        suite.update(fake, batch["video"][:n_real], batch)
+        for sample in range(protocol.samples):
+            if sample and interrupted():
+                return None
+
+            def noise(part: VideoBatch, sample: int = sample) -> ClipNoise:
+                return ClipNoise(protocol.seed, part["index"].cpu(), sample)
+
+            # A rank without clips still updates, with none: torchmetrics cannot gather a state that was never fed.
+            fake = method.sample(asked, noise(asked)) if n_fake else batch["video"][:0]
+            # From noise of its own: a generator that was drawn from would not give the same again.
+            batch["requested"] = dict(method.requested(batch, noise(batch)))
+            suite.update(fake, batch["video"][:n_real], batch, sample)
         if progress:
             progress(min(start + batch_size, len(numbers)), len(numbers))
     return suite.results()

@@ -50,8 +50,8 @@ class ClipMetric(VideoMetric):
         super().reset()
         self._shape = None
 
-    def put(self, kind: str, index: Tensor, values: Tensor) -> None:
-        """Keeps `values` (B width, or B parts width) of clips `index` (B).
+    def put(self, kind: str, index: Tensor, values: Tensor, first: int = 0) -> None:
+        """Keeps `values` (B width, or B parts width) of clips `index` (B); `first` numbers the first part.
 
         Raises:
             BenchError: clip numbers that float32 cannot tell apart.
@@ -63,11 +63,12 @@ class ClipMetric(VideoMetric):
         values = values.unsqueeze(1) if values.ndim == 2 else values  # B parts width
         clips, parts, _ = values.shape
         of_clip = index.to(values.device, torch.float32)[:, None, None].expand(-1, parts, 1)
-        of_part = torch.arange(parts, dtype=torch.float32, device=values.device)[None, :, None].expand(clips, -1, 1)
+        numbers = torch.arange(first, first + parts, dtype=torch.float32, device=values.device)
+        of_part = numbers[None, :, None].expand(clips, -1, 1)
         getattr(self, f"{kind}_rows").append(torch.cat([of_clip, of_part, values.float()], dim=2).flatten())
 
-    def rows(self, kind: str) -> Rows:
-        """All rows of a kind, sorted by clip and part; of clips seen twice one copy.
+    def table(self, kind: str) -> Tensor:
+        """All rows of a kind with their numbers of clip and part before them, sorted; of clips seen twice one copy.
 
         Raises:
             BenchError: the state is no longer float32, in which clip numbers get lost.
@@ -83,7 +84,11 @@ class ClipMetric(VideoMetric):
         key, order = key.sort(stable=True)
         first = torch.ones_like(key, dtype=torch.bool)
         first[1:] = key[1:] != key[:-1]
-        kept = table[order[first]]
+        return table[order[first]]
+
+    def rows(self, kind: str) -> Rows:
+        """See `table`."""
+        kept = self.table(kind)
         clips, place = kept[:, 0].unique(return_inverse=True)
         return Rows(kept[:, 2:], place, len(clips))
 
@@ -172,6 +177,14 @@ class PairedMetric(ClipMetric):
         Raises:
             BenchError: one of the two is missing, or their shapes differ.
         """
+        index, fake, real = self._pair(fake, real, batch)
+        if len(fake):
+            self.put("pairs", index, self.compare(fake, real))
+
+    def _pair(
+        self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The clips' numbers and the clips, once they are what the metric takes."""
         if fake is None or real is None:
             missing = "fake" if fake is None else "real"
             raise BenchError(f"{self.name} compares each generated clip with its real one, but `{missing}` is None")
@@ -179,8 +192,7 @@ class PairedMetric(ClipMetric):
             raise BenchError(f"{self.name}: fake {tuple(fake.shape)} and real {tuple(real.shape)} must be one shape")
         index = self._checked("fake", fake, batch)
         self._checked("real", real, batch)
-        if len(fake):
-            self.put("pairs", index, self.compare(fake, real))
+        return index, fake, real
 
 
 def mean_and_error(values: Tensor) -> tuple[float, float | None]:

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torchmetrics import Metric
 
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
+from metrics.curves import Curve
 
 if TYPE_CHECKING:
     from datamodules.base import ClipData
@@ -24,6 +25,7 @@ class MetricResult:
         n_real, n_fake: clips that entered.
         fingerprint: every setting that moves the number, as text; part of the number's hash.
         note: a caveat shown beside the number, such as "fewer than 400 dims".
+        curve: of metrics that score each frame, the number over time.
     """
 
     value: float | None
@@ -32,10 +34,13 @@ class MetricResult:
     n_fake: int
     fingerprint: str
     note: str = ""
+    curve: Curve | None = None
 
     def as_dict(self) -> Mapping[str, Any]:
         """For JSON."""
-        return asdict(self)
+        named = asdict(self)
+        del named["curve"]
+        return named if self.curve is None else {**named, "curve": self.curve.as_dict()}
 
 
 class VideoMetric(Metric):
@@ -43,14 +48,21 @@ class VideoMetric(Metric):
 
     Clips are uint8 B C T H W (`to_uint8`): scoring saved clips equals scoring in memory. States are sums or float32
     "cat" lists, an update with no clips is legal, and clips seen twice are told by `batch["index"]` and dropped.
+
+    Attributes:
+        paired: compares generated clip i with real clip i.
+        needs: keys of `VideoBatch` that it reads beside `index`. They describe the real clips; generated clip i was
+            asked for under the same number. `requested` comes from the method, all others from the data.
+        name: column heading, such as "ssim".
     """
 
     higher_is_better: bool | None = None
     is_differentiable: bool | None = False
     full_state_update: bool | None = False
-    paired: ClassVar[bool] = False  # compares fake clip i with real clip i
-    uses_real: ClassVar[bool] = True
-    name: str  # column heading, such as "ssim"
+    paired: bool = False
+    uses_real: bool = True
+    needs: frozenset[str] = frozenset()
+    name: str
 
     @property
     def fingerprint(self) -> str:
@@ -66,7 +78,7 @@ class VideoMetric(Metric):
         Args:
             fake, real: uint8 B C T H W. A paired metric is given both, other metrics one kind at a time and None for
                 the other: their counts may differ.
-            batch: its `index` numbers the clips given.
+            batch: its `index` numbers the clips given; what the metric `needs` is there, widened (`to_float`).
         """
         raise NotImplementedError
 

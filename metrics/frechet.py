@@ -78,7 +78,8 @@ def jackknife_error(fake: Rows, real: Rows, ddof: int, groups: int) -> float | N
 class FrechetDistance(DescribingMetric):
     """Frechet distance between the features of generated and real clips.
 
-    The name says whose features: `frechet[random]`, over single frames `frechet_frame[random]`. The plug-in estimate is
+    The name says whose features: `frechet[random]`, over single frames `frechet_frame[random]`; `fvd` and the like are
+    published weights with published settings, and ddof 1. The plug-in estimate is
     biased upwards by about c/N: compare at equal counts only. Both sides pass through float64 on the CPU.
 
     Args:
@@ -98,7 +99,8 @@ class FrechetDistance(DescribingMetric):
         jackknife_groups: int = 16,
     ) -> None:
         super().__init__(fake=extractor.num_features, real=extractor.num_features)
-        self.name = f"frechet{'_frame' if extractor.level == 'frame' else ''}[{extractor.name}]"
+        plain = f"frechet{'_frame' if extractor.level == 'frame' else ''}[{extractor.name}]"
+        self.name = (extractor.distance_name if ddof == 1 else None) or plain
         if ddof not in (0, 1):
             raise BenchError(f"{self.name}: ddof must be 0 or 1, found {ddof}")
         if frames_per_clip is not None and (extractor.level == "clip" or frames_per_clip < 1):

@@ -1,131 +1,197 @@
-"""Paired pixel metrics per frame, as Wang et al. 2004 define them."""
+"""Paired pixel metrics per frame: SSIM, PSNR and L1."""
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from datamodules.errors import BenchError
-from metrics.bank import PairedMetric
+from metrics.frames import FrameMetric, over_clips
+from metrics.ssim import ssim
+from metrics.ssim_presets import PRESETS, Preset
 
 if TYPE_CHECKING:
     from datamodules.base import ClipData
     from metrics.protocol import Protocol
 
-WINDOW, SIGMA = 11, 1.5
-PIXELS_AT_ONCE = 2**16  # the maps of so many float64 pixels stay in a core's cache
+Pooling = Literal["frame", "channel", "clip", "set"]
+POOLED: dict[Pooling, str] = {
+    "frame": "mean over frames then clips",
+    "channel": "of each channel, mean over channels, frames, clips",
+    "clip": "of each clip's mean squared error, mean over clips",
+    "set": "of the mean squared error over all clips",
+}
 
 
-def window_matrix(size: int, like: Tensor) -> Tensor:
-    """(size - 10) x size: row i holds the Gaussian weights around pixel i + 5, so that M @ x filters."""
-    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
-    weights = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
-    weights /= weights.sum()
-    rows = size - WINDOW + 1
-    matrix = torch.zeros(rows, size, dtype=torch.float64)
-    columns = torch.arange(rows)[:, None] + torch.arange(WINDOW)
-    return matrix.scatter_(1, columns, weights.expand(rows, -1)).to(like.device)
-
-
-def ssim(x: Tensor, y: Tensor, data_range: float = 255.0) -> Tensor:
-    """Structural similarity of images, Wang et al. 2004 equation 13, averaged over the valid region.
-
-    11x11 Gaussian window of sigma 1.5, K = 0.01 and 0.03, biased covariance; the border, where the window would hang
-    over, is left out. Equals skimage's `structural_similarity(gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False)`; torchmetrics since 1.4.2 averages a reflected border in, and differs.
+def mean_squared_error(fake: Tensor, real: Tensor) -> Tensor:
+    """Over pixels, of each frame and channel.
 
     Args:
-        x, y: ... H W, each at least 11 pixels.
-        data_range: largest possible value less the smallest.
+        fake, real: uint8 B C T H W.
 
     Returns:
-        ... float64.
+        B C T float64.
     """
-    height, width = x.shape[-2:]
-    if min(height, width) < WINDOW:
-        raise BenchError(f"SSIM needs frames of at least {WINDOW}x{WINDOW} pixels, found {height}x{width} (H x W)")
-    down, across = window_matrix(height, x), window_matrix(width, x).T
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    at_once = max(1, PIXELS_AT_ONCE // (height * width))
-
-    def of_images(x: Tensor, y: Tensor) -> Tensor:
-        x, y = x.double(), y.double()  # N H W
-        filtered = down @ torch.stack([x, y, x * x, y * y, x * y]) @ across  # 5 N H-10 W-10
-        mean_x, mean_y, square_x, square_y, product = filtered
-        cross, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
-        similarity = (2 * cross + c1) * (2 * (product - cross) + c2)
-        similarity /= (squares + c1) * (square_x + square_y - squares + c2)
-        return similarity.mean(dim=(1, 2))
-
-    images = zip(x.reshape(-1, height, width).split(at_once), y.reshape(-1, height, width).split(at_once), strict=True)
-    return torch.cat([of_images(a, b) for a, b in images]).reshape(x.shape[:-2])
+    squares = (fake.float() - real.float()).square()  # whole numbers below 2^24, so exact
+    return squares.flatten(3).mean(dim=3, dtype=torch.float64)
 
 
-def psnr(fake: Tensor, real: Tensor, data_range: float = 255.0) -> Tensor:
-    """Peak signal-to-noise ratio of each frame in dB: 10 log10(range^2 / MSE), the error over channels and pixels.
+def decibels(error: Tensor, data_range: float = 255.0) -> Tensor:
+    """10 log10(range^2 / MSE); infinite where the error is 0."""
+    return 10 * torch.log10(data_range**2 / error)
+
+
+def psnr(fake: Tensor, real: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each frame in dB, the error over channels and pixels.
 
     Args:
-        fake, real: B C T H W.
+        fake, real: uint8 B C T H W.
 
     Returns:
         B T float64; infinite where the frames are identical.
     """
-    squares = (fake.float() - real.float()).square()  # whole numbers below 2^24 for uint8, so exact
-    error = squares.transpose(1, 2).flatten(2).mean(dim=2, dtype=torch.float64)  # B T
-    return 10 * torch.log10(data_range**2 / error)
+    return decibels(mean_squared_error(fake, real).mean(dim=1))
 
 
-class SSIM(PairedMetric):
-    """Structural similarity of generated and real frames: mean over channels, frames and clips (see `ssim`)."""
+class SSIM(FrameMetric):
+    """Structural similarity of generated and real frames: mean over channels, frames and clips (see `ssim`).
+
+    Args:
+        preset: whose settings (`metrics.ssim_presets`). They differ by up to 0.3 on the same frames.
+        border: `torchmetrics` averages a mirrored border in, as torchmetrics does since 1.4.2.
+    """
 
     higher_is_better = True
     name = "ssim"
-    fingerprint = "ssim, 11x11 Gaussian sigma 1.5, K 0.01 0.03, biased covariance, valid region, uint8, float64"
+
+    def __init__(self, preset: Preset = "wang", border: Literal["crop", "torchmetrics"] = "crop") -> None:
+        super().__init__()
+        if preset not in PRESETS:
+            raise BenchError(f"ssim: preset must be one of {', '.join(PRESETS)}, found {preset!r}")
+        if border not in ("crop", "torchmetrics"):
+            raise BenchError(f"ssim: border must be crop or torchmetrics, found {border!r}")
+        self.settings = replace(PRESETS[preset], border=border)
+
+    @property
+    def fingerprint(self) -> str:
+        """See `VideoMetric`; two presets with the same settings give the same."""
+        return f"ssim, {self.settings}, uint8, float64"
 
     def prepare(self, data: "ClipData", protocol: "Protocol") -> None:
         """Refuses frames smaller than the window before anything is sampled."""
-        if min(protocol.height, protocol.width) < WINDOW:
-            raise BenchError(
-                f"SSIM needs frames of at least {WINDOW}x{WINDOW} pixels, the data give "
-                f"{protocol.height}x{protocol.width} (H x W); raise data.init_args.size or leave ssim out"
-            )
+        super().prepare(data, protocol)
+        self.settings.check_size(
+            protocol.height, protocol.width, remedy=", as the data give; raise data.init_args.size or leave ssim out"
+        )
 
     def compare(self, fake: Tensor, real: Tensor) -> Tensor:
-        """B 1."""
-        return ssim(fake, real).mean(dim=(1, 2))[:, None]
+        """B T."""
+        data_range: float | Tensor | None = None
+        if self.settings.data_range == "generated":
+            low, high = fake.amin(dim=(1, 3, 4), keepdim=True), fake.amax(dim=(1, 3, 4), keepdim=True)
+            data_range = (high.double() - low.double())[..., 0, 0]  # B 1 T
+            # A frame of one colour has no range, and the quotient is rounding over rounding: no number.
+            data_range = torch.where(data_range > 0, data_range, torch.nan)
+        return ssim(fake, real, self.settings, data_range).mean(dim=1)
 
 
-class PSNR(PairedMetric):
-    """Peak signal-to-noise ratio in dB: mean over the frames of a clip, then over clips.
+class PSNR(FrameMetric):
+    """Peak signal-to-noise ratio in dB, of the range 0-255.
 
     Identical frames have an infinite ratio, which neither averages nor fits into JSON, and leaving them out would
     punish the better method. They enter as `cap`, as does any frame above it, and are counted in the note.
 
     Args:
         cap: dB. The default lies above all that one wrong level in a 64x64 RGB frame can give (89 dB).
+        pooling: what one ratio is taken of. `frame`: a frame's error over channels and pixels, the ratios averaged
+            (skimage, SAVP). `channel`: each channel's error (SVG, SRVP). `clip`: the error over a clip. `set`: the
+            error over all clips, one ratio in all, torchmetrics' default. Ratios of pooled errors are lower wherever
+            frames differ.
     """
 
     higher_is_better = True
     name = "psnr"
 
-    def __init__(self, cap: float = 100.0) -> None:
+    def __init__(self, cap: float = 100.0, pooling: Pooling = "frame") -> None:
         super().__init__(width=2)
         if not (math.isfinite(cap) and cap > 0):
             raise BenchError(f"psnr: cap must be a positive number of dB, found {cap}")
-        self.cap = float(cap)
+        if pooling not in get_args(Pooling):
+            raise BenchError(f"psnr: pooling must be one of {', '.join(get_args(Pooling))}, found {pooling!r}")
+        self.cap, self.pooling = float(cap), pooling
 
     @property
     def fingerprint(self) -> str:
         """See `VideoMetric`."""
-        return f"psnr, range 255, mean over frames then clips, frames capped at {self.cap:g} dB, uint8, float64"
+        what = "" if self.pooling == "set" else f"{self.pooling}s "
+        return f"psnr, range 255, {POOLED[self.pooling]}, {what}capped at {self.cap:g} dB, uint8, float64"
+
+    @property
+    def best_is_highest(self) -> bool:
+        """Scores of `set` are errors."""
+        return self.pooling != "set"
+
+    def _capped(self, error: Tensor) -> Tensor:
+        return decibels(error).clamp_max(self.cap)
 
     def compare(self, fake: Tensor, real: Tensor) -> Tensor:
-        """B 2: mean ratio, number of identical frames."""
-        frames = psnr(fake, real)  # B T
-        return torch.stack([frames.clamp_max(self.cap).mean(dim=1), frames.isinf().sum(dim=1)], dim=1)
+        """B T 2: the frame's ratio (`clip`, `set`: its error), and 1 where the frame is identical."""
+        of_channels = mean_squared_error(fake, real)  # B C T
+        error = of_channels.mean(dim=1)
+        number = {"frame": self._capped(error), "channel": self._capped(of_channels).mean(dim=1)}
+        return torch.stack([number.get(self.pooling, error), (error == 0).double()], dim=2)
+
+    def score(self, frames: Tensor) -> Tensor:
+        """See `FrameMetric`."""
+        mean = super().score(frames)
+        return self._capped(mean) if self.pooling == "clip" else mean
+
+    def level(self, frames: Tensor) -> Tensor:
+        """See `FrameMetric`."""
+        levels = super().level(frames)
+        return self._capped(levels) if self.pooling == "clip" else levels
+
+    def average(self, scores: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `FrameMetric`; the error of one ratio in all follows from that of the mean error."""
+        mean, error = over_clips(scores)
+        if self.pooling != "set":
+            return mean, error
+        return self._capped(mean), None if error is None else 10 / math.log(10) * error / mean.clamp_min(1e-300)
 
     def note(self, values: Tensor) -> str:
         """Counts identical frames."""
-        identical = int(values[:, 1].sum())
-        return f"{identical} frames are identical to the real ones and count as {self.cap:g} dB" if identical else ""
+        identical = int(values[..., 1].sum())
+        if not identical:
+            return ""
+        count = f" and count as {self.cap:g} dB" if self.pooling in ("frame", "channel") else ""
+        return f"{identical} frames are identical to the real ones{count}"
+
+
+class L1(FrameMetric):
+    """Mean absolute difference over channels and pixels, then frames and clips.
+
+    Args:
+        data_range: width of the range in which it is told: 255 for levels (PG2), 2 for [-1, 1] (Deformable GAN), 1 for
+            [0, 1].
+    """
+
+    higher_is_better = False
+    name = "l1"
+
+    def __init__(self, data_range: float = 255.0) -> None:
+        super().__init__()
+        if not (math.isfinite(data_range) and data_range > 0):
+            raise BenchError(f"l1: data_range must be a positive number, found {data_range}")
+        self.data_range = float(data_range)
+
+    @property
+    def fingerprint(self) -> str:
+        """See `VideoMetric`."""
+        return f"l1, range {self.data_range:g}, mean over frames then clips, uint8, float64"
+
+    def compare(self, fake: Tensor, real: Tensor) -> Tensor:
+        """B T."""
+        difference = (fake.float() - real.float()).abs().flatten(3).mean(dim=3, dtype=torch.float64)  # B C T
+        return difference.mean(dim=1) * (self.data_range / 255)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from datamodules.base import ClipData
 
 
+MOST_SAMPLES = 4096
+
+
 @dataclass(frozen=True)
 class ProtocolSettings:
     """What a config says of a measurement; `resolve` adds what the data decide.
@@ -22,6 +25,8 @@ class ProtocolSettings:
         n_real, n_fake: clips of each kind.
         score_context: whether context frames that a prediction method copies are scored.
         seed: evaluation seed: keys the noise and the real windows.
+        samples: drawn for each clip. With several, paired metrics give the best, mean and worst of them; all other
+            metrics see the first alone. Hashed only where there are several.
     """
 
     label: str = "quick"
@@ -32,6 +37,7 @@ class ProtocolSettings:
     n_fake: int = 256
     score_context: bool = True
     seed: int = 0
+    samples: int = 1
 
     def __post_init__(self) -> None:
         if self.split not in ("val", "test"):
@@ -39,6 +45,8 @@ class ProtocolSettings:
         for key in ("n_real", "n_fake"):
             if getattr(self, key) < 2:
                 raise BenchError(f"protocol.{key} must be at least 2 clips, found {getattr(self, key)}")
+        if not 1 <= self.samples <= MOST_SAMPLES:
+            raise BenchError(f"protocol.samples must be from 1 to {MOST_SAMPLES}, found {self.samples}")
         for key in ("frames", "stride"):
             if getattr(self, key) is not None and getattr(self, key) < 1:
                 raise BenchError(
@@ -104,6 +112,8 @@ class Protocol(ProtocolSettings):
         """What is hashed."""
         named = asdict(self)
         del named["label"]
+        if self.samples == 1:  # what was measured before there was the setting keeps its hash
+            del named["samples"]
         return named
 
     @property

@@ -1,18 +1,27 @@
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from metrics.base import MetricResult, VideoMetric, to_uint8
+from metrics.batch_part import FROM_METHOD, part
+from metrics.best_of import OVERS, Over
+from metrics.features.base import Extractor
+from metrics.frames import FrameMetric
 from metrics.protocol import Protocol
+from metrics.weights import MissingWeights
 
 if TYPE_CHECKING:
     from datamodules.base import ClipData
+
+log = logging.getLogger(__name__)
 
 
 class MetricSuite:
@@ -32,6 +41,7 @@ class MetricSuite:
                 )
         self.metrics = dict(metrics)
         self._protocol: Protocol | None = None
+        self._missing: dict[str, str] = {}  # notes of the columns that cannot be measured here
 
     @property
     def protocol(self) -> Protocol:
@@ -52,7 +62,12 @@ class MetricSuite:
             metric.reset()
 
     def prepare(self, data: "ClipData", protocol: Protocol) -> None:
-        """Once before the first update, on every rank.
+        """Once before the first update, on every rank; collective.
+
+        A metric whose weights are missing is left out, with a note as its result; the others are measured.
+
+        A metric that needs what the data do not give has no value, and its note says what is missing: a protocol may
+        ask for the error inside a mask, and its other columns still hold where there is no mask.
 
         Args:
             protocol: resolved with `data`.
@@ -61,15 +76,48 @@ class MetricSuite:
             BenchError: a metric cannot be measured under this protocol.
         """
         self._protocol = protocol
-        for metric in self.metrics.values():
-            metric.prepare(data, protocol)
+        if protocol.samples > 1 and not any(isinstance(m, FrameMetric) for m in self.metrics.values()):
+            raise BenchError(
+                f"protocol.samples is {protocol.samples}, but none of evaluate.metrics ({', '.join(self.metrics)}) "
+                "compares samples, as ssim and psnr do; add one or set it to 1"
+            )
+        self._missing = self._find_lacking(data, protocol)
+        for column, metric in self.metrics.items():
+            if column in self._missing:
+                continue
+            try:
+                for module in metric.modules():
+                    if isinstance(module, Extractor):
+                        module.prepare()
+                metric.prepare(data, protocol)
+            except MissingWeights as error:
+                self._missing[column] = error.note
+        self._missing = _of_all_ranks(self._missing)
+        for column, why in self._missing.items():
+            log.warning("%s will have no value: %s", column, why)
 
-    def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch) -> None:
+    def _find_lacking(self, data: "ClipData", protocol: Protocol) -> dict[str, str]:
+        if not any(metric.needs - FROM_METHOD for metric in self.metrics.values()):
+            return {}
+        assert protocol.frames is not None and protocol.stride is not None  # resolved
+        # What a batch holds, not what `gives` promises of arguments that are gone by now.
+        first = data.eval_batch(protocol.split, [0], protocol.frames, protocol.stride, protocol.seed)
+        given = set(first) - {"index", "name"}
+        lacking = {column: metric.needs - given - FROM_METHOD for column, metric in self.metrics.items()}
+        return {
+            column: f"needs {', '.join(sorted(keys))}; {data.name} gives {', '.join(sorted(given))}"
+            for column, keys in lacking.items()
+            if keys
+        }
+
+    def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch, sample: int = 0) -> None:
         """Feeds all metrics; a rank without clips may call it with none.
 
         Args:
+            sample: which of the `protocol.samples` of each clip `fake` is; all but the first feed paired metrics alone.
             fake, real: B C T H W, float in [-1, 1] or uint8: the clips of `batch["index"]` whose number is below
                 `protocol.n_fake` and `n_real`, in that order, or the clips of all of `batch["index"]`.
+            batch: of all its clips, whatever the metrics need beside `index`; as the data give it or widened.
 
         Raises:
             BenchError: clips that are not what the protocol says, or not the batch's.
@@ -77,16 +125,26 @@ class MetricSuite:
         index = batch["index"]
         of_fake, of_real = index < self.protocol.n_fake, index < self.protocol.n_real
         fake, real = self._scored("fake", fake, of_fake), self._scored("real", real, of_real)
-        for metric in self.metrics.values():
+        for column, metric in self.metrics.items():
+            if column in self._missing or (sample and not isinstance(metric, FrameMetric)):
+                continue
+
+            def known(chosen: Tensor, needs: frozenset[str] = metric.needs) -> VideoBatch:
+                return part(batch, needs, chosen, self.protocol.scored_frames)
+
             if metric.paired:
                 if fake is not None and real is not None:
                     both = of_fake & of_real
                     pairs = both[of_fake].to(fake.device), both[of_real].to(real.device)
-                    metric.update(fake[pairs[0]], real[pairs[1]], {"index": index[both]})
+                    given = fake[pairs[0]], real[pairs[1]], known(both)
+                    if isinstance(metric, FrameMetric):
+                        metric.update(*given, sample)
+                    else:
+                        metric.update(*given)
             else:
-                metric.update(fake, None, {"index": index[of_fake]})
+                metric.update(fake, None, known(of_fake))
                 if metric.uses_real:
-                    metric.update(None, real, {"index": index[of_real]})
+                    metric.update(None, real, known(of_real))
 
     def _scored(self, kind: str, clips: Tensor | None, chosen: Tensor) -> Tensor | None:
         """The chosen clips as uint8, without context frames where the protocol leaves them out."""
@@ -114,11 +172,19 @@ class MetricSuite:
 
         A metric that cannot stand for a number gives None and says why in its note; the others keep theirs.
         """
-        return {column: self._result(metric) for column, metric in self.metrics.items()}
+        found: dict[str, MetricResult] = {}
+        for column, metric in self.metrics.items():
+            if column in self._missing:
+                found[column] = MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
+            elif self.protocol.samples > 1 and isinstance(metric, FrameMetric):
+                found |= {f"{column}_{over}": self._result(metric, over) for over in OVERS}
+            else:
+                found[column] = self._result(metric)
+        return found
 
-    def _result(self, metric: VideoMetric) -> MetricResult:
+    def _result(self, metric: VideoMetric, over: Over = "best") -> MetricResult:
         try:
-            result = metric.result()
+            result = metric.result(over) if isinstance(metric, FrameMetric) else metric.result()
         except BenchError as error:
             return MetricResult(None, None, 0, 0, metric.fingerprint, str(error))
         if result.value is None:
@@ -136,6 +202,15 @@ class MetricSuite:
         return result
 
 
+def _of_all_ranks(missing: dict[str, str]) -> dict[str, str]:
+    """What any rank misses: the others must not wait for it in a metric's collective calls."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return missing
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, missing)
+    return {column: note for each in gathered for column, note in each.items()}
+
+
 def _withdrawn(result: MetricResult, why: str) -> MetricResult:
     note = f"{why}; {result.note}" if result.note else why
-    return replace(result, value=None, standard_error=None, note=note)
+    return replace(result, value=None, standard_error=None, note=note, curve=None)

@@ -22,7 +22,6 @@ def _isolate(base: Path) -> None:
     folders = {
         "REELBENCH_CACHE": "cache",
         "REELBENCH_RUNS": "runs",
-        "REELBENCH_WEIGHTS": "weights",
         "WANDB_DIR": "wandb",
         "WANDB_DATA_DIR": "wandb-data",
         "WANDB_CACHE_DIR": "wandb-cache",

@@ -182,7 +182,7 @@ def read_landmarks(path: Path) -> np.ndarray:
     except ValueError:
         points = np.zeros(0)
     if points.shape != (LANDMARKS, 2) or not np.isfinite(points).all():
-        raise BadFile(f"{path.name}: {len(lines)} lines found, expected {LANDMARKS} with `x,y`")
+        raise BadFile(f"{path}: {len(lines)} lines found, expected {LANDMARKS} with `x,y`")
     return points
 
 

@@ -41,7 +41,7 @@ def read_rgb(path: Path) -> np.ndarray:
             require_8_bits(image)
             return np.asarray(image.convert("RGB"))
     except BadFile as error:
-        raise BadFile(f"{path.name}: {error}") from error
+        raise BadFile(f"{path}: {error}") from error
 
 
 def read_map(path: Path) -> np.ndarray:
@@ -52,16 +52,7 @@ def read_map(path: Path) -> np.ndarray:
                 raise BadFile(f"mode {image.mode}: a map has one whole number a pixel, not colours")
             return np.asarray(image)
     except BadFile as error:
-        raise BadFile(f"{path.name}: {error}") from error
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width, from the header. Raises `BadFile`."""
-    try:
-        with opened(path) as image:
-            return image.height, image.width
-    except BadFile as error:
-        raise BadFile(f"{path.name}: {error}") from error
+        raise BadFile(f"{path}: {error}") from error
 
 
 class LabelMap:
@@ -93,11 +84,11 @@ class LabelMap:
             if self.unlisted is None:
                 found = ", ".join(map(str, np.unique(values[wrong])[:8]))
                 raise BadFile(
-                    f"{path.name}: labels {found} found, expected 0 to {self.classes - 1}. Say how many there are with "
+                    f"{path}: labels {found} found, expected 0 to {self.classes - 1}. Say how many there are with "
                     "data.init_args.classes, or which class the others count as with data.init_args.unlisted"
                 )
             values = np.where(wrong, self.unlisted, values)
-        return view.nearest(values.astype(np.uint8), path.name)
+        return view.nearest(values.astype(np.uint8), str(path))
 
 
 class InstanceMap:
@@ -124,10 +115,10 @@ class InstanceMap:
         values = read_map(path)
         if self.deep and values.dtype.itemsize == 1:
             raise BadFile(
-                f"{path.name}: 8 bits a pixel, but numbers of instances go beyond 1000; use the 16-bit file as it is "
+                f"{path}: 8 bits a pixel, but numbers of instances go beyond 1000; use the 16-bit file as it is "
                 "distributed"
             )
-        return view.nearest(values.astype(np.int32), path.name)
+        return view.nearest(values.astype(np.int32), str(path))
 
 
 class ColourMap:
@@ -146,7 +137,7 @@ class ColourMap:
     def read(self, source: FrameSource, frame: int, view: View) -> np.ndarray:
         """See `Part`."""
         path = source.frames[frame][self.role]
-        return view.picture(read_rgb(path), path.name).transpose(2, 0, 1)
+        return view.picture(read_rgb(path), str(path)).transpose(2, 0, 1)
 
 
 class FeatureMap(ColourMap):
@@ -157,4 +148,4 @@ class FeatureMap(ColourMap):
     def read(self, source: FrameSource, frame: int, view: View) -> np.ndarray:
         """See `Part`."""
         path = source.frames[frame][self.role]
-        return view.nearest(read_rgb(path), path.name).transpose(2, 0, 1)
+        return view.nearest(read_rgb(path), str(path)).transpose(2, 0, 1)

@@ -1,7 +1,8 @@
 """Reads the frames of a set of many files each, and what is known of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Protocol
 
 import av
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.frame_sets.listing import FrameSource
-from datamodules.frame_sets.maps import Part, picture_size, read_rgb
+from datamodules.frame_sets.maps import Part, read_rgb
 from datamodules.frame_sets.view import Box, View
 from datamodules.reading.scaling import Fit, Scaler
 from datamodules.tracks import Track
@@ -74,37 +75,33 @@ class FrameReader:
             "pillow": Image.__version__,
         }
         self._scaler: Scaler | None = None
+        self._last: tuple[Path, tuple[int, int], np.ndarray] | None = None
 
-    def read(self, source: FrameSource, start: int = 0, end: int | None = None) -> np.ndarray:
-        """uint8 T H W 3 of the frames `start:end`. Raises `BadFile`, also for tracks."""
-        return np.stack([self._picture(source, t) for t in self._range(source, start, end)])
+    def frame(self, source: FrameSource, frame: int) -> dict[str, np.ndarray]:
+        """`video` uint8 H W 3 of one frame, and its tracks laid as in `datamodules.tracks.Track`. Raises `BadFile`."""
+        size, picture = self._read(source, frame)
+        view = self.view(source, size)
+        return {"video": picture} | {key: part.read(source, frame, view) for key, part in self.parts.items()}
 
-    def read_tracks(
-        self, source: FrameSource, start: int = 0, end: int | None = None, keys: Collection[str] | None = None
-    ) -> dict[str, np.ndarray]:
-        """T ... of the frames `start:end`, in the layout of `datamodules.tracks.Track`; all tracks or some `keys`."""
-        rows: dict[str, list[np.ndarray]] = {key: [] for key in (self.parts if keys is None else keys)}
-        for t in self._range(source, start, end) if rows else ():
-            view = self.view(source, t)
-            for key, values in rows.items():
-                values.append(self.parts[key].read(source, t, view))
-        return {key: np.stack(values) for key, values in rows.items()}
+    def picture(self, source: FrameSource, frame: int) -> np.ndarray:
+        """uint8 H W 3 of one frame. Raises `BadFile`."""
+        return self._read(source, frame)[1]
 
-    def view(self, source: FrameSource, frame: int, size: tuple[int, int] | None = None) -> View:
-        """The frame's geometry. `size`: of its picture, where that is known."""
-        size = size or picture_size(source.frames[frame]["picture"])
+    def _read(self, source: FrameSource, frame: int) -> tuple[tuple[int, int], np.ndarray]:
+        """Height and width of the picture, and what is shown of it. The one read last is kept: flow looks ahead."""
+        path = source.frames[frame]["picture"]
+        if self._last is None or self._last[0] != path:
+            pixels = read_rgb(path)
+            size = (pixels.shape[0], pixels.shape[1])
+            self._last = path, size, self.view(source, size).picture(pixels)
+        return self._last[1:]
+
+    def view(self, source: FrameSource, size: tuple[int, int]) -> View:
+        """The geometry of the video's frames whose pictures have that height and width."""
+        height, width, channels = self.shape
         if self._scaler is None:
-            height, width, channels = self.shape
             self._scaler = Scaler(height, width, channels, self.fit, "drop", Fraction(1))
         return View(self._scaler, size, self.framing.box(source, size))
 
-    def _picture(self, source: FrameSource, frame: int) -> np.ndarray:
-        pixels = read_rgb(source.frames[frame]["picture"])
-        return self.view(source, frame, (pixels.shape[0], pixels.shape[1])).picture(pixels)
-
-    @staticmethod
-    def _range(source: FrameSource, start: int, end: int | None) -> Iterable[int]:
-        return range(*slice(start, end).indices(len(source)))
-
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_scaler": None}  # swscale's state cannot go to another process
+        return {**self.__dict__, "_scaler": None, "_last": None}  # swscale's state cannot go to another process

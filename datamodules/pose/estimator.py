@@ -1,5 +1,6 @@
 """What finds poses in frames: one interface, a report of what was found, and two estimators that only look poses up."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,10 +77,14 @@ class PoseEstimator(Protocol):
 
     Attributes:
         skeleton: of the poses.
+        fingerprint: networks and settings, in words: all that moves the poses beside the frames.
     """
 
     @property
     def skeleton(self) -> Skeleton: ...  # noqa: D102
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
 
     def estimate(self, frames: np.ndarray, progress: Progress | None = None) -> Estimate:
         """Poses in `frames` (uint8 T H W 3), in their pixels; calls `progress` after every frame.
@@ -101,6 +106,8 @@ class KnownPoses:
     def __init__(self, poses: np.ndarray, given: Skeleton, skeleton: Skeleton | None = None) -> None:
         self.skeleton = skeleton or given
         self.poses = convert(poses, given, self.skeleton).astype(np.float32)
+        digest = hashlib.sha256(np.ascontiguousarray(self.poses).tobytes()).hexdigest()[:12]
+        self.fingerprint = f"known poses {self.skeleton.name} sha256 {digest}"
 
     def estimate(self, frames: np.ndarray, progress: Progress | None = None) -> Estimate:
         """The poses, once for each frame; raises `BenchError` where the counts differ."""

@@ -92,5 +92,5 @@ def charts(runs: Sequence[tuple[Run, Mapping[str, Any]]], problems: Mapping[Path
             if not len(finite):
                 continue
             line = {**look, **thin(finite[:, 0].astype(np.int64), finite[:, 1])}
-            found.setdefault(key, {"title": title, "of": of, "lines": []})["lines"].append(line)
+            found.setdefault(key, {"title": title, "of": of, "axis": "step", "lines": []})["lines"].append(line)
     return [found[key] for key in sorted(found)]

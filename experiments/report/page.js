@@ -164,9 +164,9 @@ function draw(svg, lines) {
   return { x, step: (pixel) => x0 + ((pixel - EDGE.left) / (width - EDGE.left - EDGE.right)) * (x1 - x0) };
 }
 
-function chart(figure, { title, lines }) {
+function chart(figure, { title, axis, lines }) {
   const hidden = new Set();
-  const svg = make("svg", { role: "img", tabindex: 0, "aria-label": `${title} over training steps` }, figure);
+  const svg = make("svg", { role: "img", tabindex: 0, "aria-label": `${title} over ${axis === "frame" ? "the frames of a clip" : "training steps"}` }, figure);
   const legend = html("div", "", figure);
   const tip = html("div", "", figure);
   legend.className = "legend";
@@ -193,7 +193,7 @@ function chart(figure, { title, lines }) {
     leave();
     cursor = make("line", { class: "cursor", x1: scale.x(step), x2: scale.x(step), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }, svg);
     tip.replaceChildren();
-    html("b", `step ${step}`, tip);
+    html("b", `${axis} ${step}`, tip);
     for (const line of shown()) {
       const at = nearest(line.x, step);
       const row = html("div", "", tip);

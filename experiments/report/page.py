@@ -20,6 +20,7 @@ from experiments.board import Board, build
 from experiments.leaderboard import add_run_arguments, default_runs
 from experiments.report.clips import Clips, read_clips
 from experiments.report.curves import charts
+from experiments.report.frame_curves import frame_charts
 from experiments.runs import Run, read_runs
 
 HERE = Path(__file__).parent
@@ -76,6 +77,7 @@ def render(board: Board, title: str, clips: int) -> str:
     stages = _stages(board.runs, found)
     shown = [stage["real"] for stage in stages] + [of_run.fake for of_run in found.values()]
     script, style = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    lines = [(run, looks[run.folder]) for run in board.runs]
     content = {
         "title": title,
         "time": now(),
@@ -86,7 +88,7 @@ def render(board: Board, title: str, clips: int) -> str:
         "why_absent": {run.folder: why for run, why in board.absent},
         "stages": stages,
         "found": found,
-        "charts": charts([(run, looks[run.folder]) for run in board.runs], problems),
+        "charts": frame_charts(lines) + charts(lines, problems),
         "problems": problems,
         "clip_bytes": sum(len(uri) for clips in shown for _, uri in clips),
         # Our own text, not the runs': the policy names its digest, and no other script or style is obeyed.

@@ -70,7 +70,7 @@ class Checkpoint(LightningCheckpoint):
         self.folder = Path(trainer.default_root_dir) / "checkpoints"
         self._evaluate = next((c for c in trainer.callbacks if isinstance(c, Evaluate)), None)  # type: ignore[attr-defined]
         if stage == "fit" and self.best is not None:
-            metrics = self._evaluate.metrics if self._evaluate else {}
+            metrics = self._evaluate.columns if self._evaluate else {}
             if self.best not in metrics:
                 raise BenchError(f"checkpoint.best: no metric '{self.best}' in evaluate.metrics ({', '.join(metrics)})")
             if metrics[self.best].higher_is_better is None:
@@ -111,7 +111,7 @@ class Checkpoint(LightningCheckpoint):
         value = self._evaluate.latest.get(self.best)
         if value is None:
             return False
-        up = self._evaluate.metrics[self.best].higher_is_better
+        up = self._evaluate.columns[self.best].higher_is_better
         if self.best_value is not None and (value <= self.best_value if up else value >= self.best_value):
             return False
         self.best_value = value

@@ -13,6 +13,7 @@ from lightning_modules.callbacks.preempt import preempt_of
 from lightning_modules.contract import Method
 from lightning_modules.evaluation import run_protocol
 from metrics.base import MetricResult, VideoMetric
+from metrics.frames import columns
 from metrics.protocol import Protocol, ProtocolSettings
 from metrics.suite import MetricSuite
 
@@ -43,6 +44,11 @@ class Evaluate(L.Callback):
         self.protocol, self.metrics, self.every, self.batch_size = protocol, metrics or {}, every, batch_size
         self.evaluated = 0
         self.latest: dict[str, float | None] = {}
+
+    @property
+    def columns(self) -> dict[str, VideoMetric]:
+        """The metric behind each column of the results."""
+        return columns(self.metrics, self.protocol.samples)
 
     @property
     def state_key(self) -> str:

@@ -22,6 +22,7 @@ from lightning_modules.mocogan.networks import (
     VideoDiscriminator,
     VideoGenerator,
     init_torch02,
+    use_spectral_norm,
 )
 from lightning_modules.sizes import check_sizes
 
@@ -69,6 +70,8 @@ class MoCoGAN(Method):
         weight_decay: of Adam, added to the gradient.
         init: `torch02` draws the weights as torch 0.2 did, on which the official code ran and the published results
             rest; `default` as torch does today. See `networks.init_torch02`.
+        discriminator_norm: `batch` (official), or `spectral`, which keeps small networks from collapsing late in
+            training. See `networks.use_spectral_norm`.
     """
 
     generator: VideoGenerator
@@ -94,6 +97,7 @@ class MoCoGAN(Method):
         betas: tuple[float, float] = (0.5, 0.999),
         weight_decay: float = 1e-5,
         init: Literal["torch02", "default"] = "torch02",
+        discriminator_norm: Literal["batch", "spectral"] = "batch",
     ) -> None:
         super().__init__()
         categorical = video_discriminator == "categorical"
@@ -129,6 +133,9 @@ class MoCoGAN(Method):
             )
         if init == "torch02":
             init_torch02(self)
+        if discriminator_norm == "spectral":
+            use_spectral_norm(self.image_discriminator)
+            use_spectral_norm(self.video_discriminator)
         self.players = Players(self, ["image_discriminator", "video_discriminator", "generator"], main="generator")
 
     @classmethod
@@ -232,11 +239,19 @@ class MoCoGAN(Method):
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
         """Clips of `self.frames` frames, whatever the batch holds; everything random comes from `noise`."""
         g = self.generator
-        content, h0 = noise.normal(g.dim_content), noise.normal(g.dim_motion)
-        category = noise.integers(max(g.dim_category, 1))
+        content, h0, category = self._drawn_first(noise)
         e = noise.normal(self.frames, g.dim_motion)
         codes = h0, e, content, g.one_hot(category)
         return g(*(code.to(self.device) for code in codes)).float()
+
+    def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
+        """`category`, where Q learnt the data's labels; else z_A's numbers mean nothing to the data."""
+        return {"category": self._drawn_first(noise)[2]} if self.use_categories else {}
+
+    def _drawn_first(self, noise: ClipNoise) -> tuple[Tensor, Tensor, Tensor]:
+        """Content codes, h0 and categories, in the order in which noise is drawn."""
+        g = self.generator
+        return noise.normal(g.dim_content), noise.normal(g.dim_motion), noise.integers(max(g.dim_category, 1))
 
     def _draw(self, n: int) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]:
         """What `VideoGenerator.forward` takes, for n training clips, and their categories, n int64."""

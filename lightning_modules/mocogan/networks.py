@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from datamodules.errors import BenchError
 
@@ -217,3 +218,17 @@ def init_torch02(network: nn.Module) -> None:
             nn.init.uniform_(layer.weight, -bound, bound)
         elif isinstance(layer, (nn.BatchNorm2d, nn.BatchNorm3d)):
             nn.init.uniform_(layer.weight)
+
+
+def use_spectral_norm(discriminator: Discriminator) -> None:
+    """Holds each layer's largest singular value at 1, in place of BatchNorm (Miyato et al., arXiv 1802.05957, eq. 8).
+
+    Not in MoCoGAN. Convolutions get a bias, which BatchNorm's shift was to them. A kernel is normalised as the matrix
+    out_channels x the rest, by one step of power iteration each time it is used in training.
+    """
+    for i, layer in enumerate(discriminator.main):
+        if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
+            layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+            spectral_norm(layer)
+        elif isinstance(layer, (nn.BatchNorm2d, nn.BatchNorm3d)):
+            discriminator.main[i] = nn.Identity()

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from datamodules.errors import BenchError
 from metrics.base import check_clips
+from metrics.weights import identity
 
 
 class Extractor(nn.Module):
     """A fixed network that turns clips into feature vectors. It never trains, whatever is called on it.
 
-    A subclass sets the attributes, builds its weights, calls `freeze()` last and implements `features`.
+    A subclass sets the attributes, builds its network, calls `freeze()` last and implements `features`. Where its
+    weights are a published file it names them in `weights` and implements `load`: it can then be built, listed and
+    fingerprinted on a machine that has not fetched them.
 
     Attributes:
         name: stands in the metric's name: `frechet[<name>]`.
@@ -22,6 +25,9 @@ class Extractor(nn.Module):
         num_features: d, length of a vector.
         min_frames: frames below which the network has no output or no meaning.
         preprocessing: from uint8 frames to what the network sees, in words; part of the fingerprint.
+        weights: name in `metrics.weights.CATALOGUE`; None where the weights are made or given, not published.
+        distance_name: what the Frechet distance of these features is called where weights and settings are those by
+            which a published score is defined, such as `fvd`; None otherwise.
     """
 
     name: str
@@ -29,6 +35,9 @@ class Extractor(nn.Module):
     num_features: int
     min_frames: int = 1
     preprocessing: str
+    weights: str | None = None
+    distance_name: str | None = None
+    _loaded = False
 
     def freeze(self) -> None:
         """Eval mode and no gradients, once all weights are in place."""
@@ -38,10 +47,36 @@ class Extractor(nn.Module):
         """Stays in eval mode."""
         return super().train(False)
 
-    @cached_property
+    def load(self) -> None:
+        """Reads the weights that `weights` names into the network, on whatever device it is.
+
+        Raises:
+            MissingWeights: they are not on this machine.
+        """
+
+    def prepare(self) -> None:
+        """Loads the weights, the first time it is called; `forward` does so too.
+
+        Raises:
+            MissingWeights: they are not on this machine.
+        """
+        if not self._loaded:
+            self.load()
+            self._loaded = True
+
+    @property
     def fingerprint(self) -> str:
-        """Name, digest of the weights and preprocessing: what moves the features."""
-        return f"{self.name} {self.level} sha256 {weights_digest(self)[:12]}, {self.preprocessing}"
+        """Name, digest of the weights and preprocessing: what moves the features. It needs no published weights."""
+        return f"{self.name} {self.level} {self.weights_identity}, {self.preprocessing}"
+
+    @property
+    def weights_identity(self) -> str:
+        """Which weights, in words: the published digest, or that of the values where none are published."""
+        return identity(self.weights) if self.weights else f"sha256 {self._own_digest[:12]}"
+
+    @cached_property
+    def _own_digest(self) -> str:
+        return weights_digest(self)
 
     def features(self, clips: Tensor) -> Tensor:
         """uint8 B 3 T H W -> B d (clip) or B T d (frame)."""
@@ -57,11 +92,13 @@ class Extractor(nn.Module):
             B d (clip level) or B T d (frame level).
 
         Raises:
+            MissingWeights: the network's weights are not on this machine.
             BenchError: wrong dtype, shape or too few frames.
         """
         check_clips(self.name, "clips", clips)
         if clips.shape[2] < self.min_frames:
             raise BenchError(f"{self.name} features need at least {self.min_frames} frames, found {clips.shape[2]}")
+        self.prepare()
         with torch.no_grad(), full_precision(clips.device):
             return self.features(clips.expand(-1, 3, -1, -1, -1)).float()
 

@@ -67,7 +67,7 @@ def test_what_a_frame_carries(tmp_path: Path) -> None:
 def test_broken_boxes_are_named(tmp_path: Path, text: str, reason: str) -> None:
     root = frames(tmp_path)
     (root / "train_facetexts128/frame000005.txt").write_text(text)
-    with pytest.raises(BenchError, match=rf"train/frame000001, frame frame000005 .*frame000005\.txt: .*{reason}"):
+    with pytest.raises(BenchError, match=rf"train/frame000001/frame000005: .*frame000005\.txt: .*{reason}"):
         data(root).batch("train", np.array([0]), np.array([[0, 1]]), np.array([0]))
     (root / "train_facetexts128/frame000005.txt").unlink()
     with pytest.raises(BenchError, match=r"train/frame000005: has no face \(train_facetexts128\)"):

@@ -1,8 +1,6 @@
 """Against exact warps of a photograph, and a scene whose hidden pixels are known."""
 
-import logging
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,13 +9,10 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 from skimage.data import astronaut
 
-from datamodules.cache import open_cache
-from datamodules.content import Source
 from datamodules.errors import BenchError
-from datamodules.flow import Flow, consistent, estimate, pack, policy, unpack
-from datamodules.flow_reader import FlowReader, from_planes, planes
+from datamodules.flow import consistent, estimate
+from datamodules.flow_track import WithFlow
 from datamodules.strip_reader import StripReader
-from tests.datamodules.strip_files import save_strip
 
 MEAN = {32: 1.0, 64: 1.9, 128: 2.9, 256: 4.9}  # pixels of flow on average
 
@@ -193,32 +188,12 @@ def test_the_rule_of_consistency_in_numbers() -> None:
         assert consistent(there, back)[:, : 40 - length].all() == agrees
 
 
-def test_packed_flow_is_off_by_a_sixtyfourth_at_most() -> None:
-    flow = np.random.default_rng(0).uniform(-1020, 1020, (2, 5, 40, 40)).astype(np.float32)
-    packed = pack(flow, "clip")
-    assert packed.dtype == np.int16 and unpack(packed).dtype == np.float32
-    assert np.abs(unpack(packed) - flow).max() <= 1 / 64
-    steps = np.arange(-32767, 32768, dtype=np.int16)
-    np.testing.assert_array_equal(pack(unpack(steps), "clip"), steps)
-
-
-def test_flow_too_large_is_named_and_kept_at_the_limit(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        packed = pack(np.array([1023.96875, -1023.96875, 0.5]), "fine")
-        assert not caplog.records
-        packed = pack(np.array([1024.0, -5000.25, 1.0]), "waterfall.mp4")
-    assert packed.tolist() == [32767, -32767, 32]
-    assert "waterfall.mp4: 2 of 3 values of its flow exceed 1023.97 pixels (up to 5000.2)" in caplog.text
-    with pytest.raises(BenchError, match=r"dark\.mp4: 1 of 2 values of its flow are not finite"):
-        pack(np.array([np.nan, 1]), "dark.mp4")
-
-
 def test_without_opencv_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(BenchError, match=r"needs OpenCV.*pip install 'reelbench\[flow\]'"):
         estimate(np.zeros((2, 32, 32, 3), dtype=np.uint8))
     with pytest.raises(BenchError, match=r"reelbench\[flow\]"):
-        FlowReader(StripReader(32, 32))
+        WithFlow(StripReader(32, 32))
 
 
 @pytest.mark.parametrize(
@@ -231,39 +206,3 @@ def test_other_arrays_are_refused(frames: np.ndarray) -> None:
 
 def test_a_single_frame_has_no_flow() -> None:
     assert estimate(np.zeros((1, 32, 32, 3), dtype=np.uint8)).forward.shape == (2, 0, 32, 32)
-
-
-def test_planes_give_back_what_went_in() -> None:
-    rng = np.random.default_rng(0)
-    flow = Flow(
-        *rng.uniform(-300, 300, (2, 2, 4, 6, 5)).astype(np.float32), *rng.integers(0, 2, (2, 4, 6, 5)).astype(bool)
-    )
-    stored = planes(flow, "clip")
-    assert stored.shape == (5, 6, 5, 10) and stored.dtype == np.uint8 and not stored[-1].any()
-    back = from_planes(stored)
-    for one, other in zip(back[:2], flow[:2], strict=True):
-        assert one.dtype == np.float32 and np.abs(one - other).max() <= 1 / 64
-    for one, other in zip(back[2:], flow[2:], strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_flow_is_cached_beside_the_frames(tmp_path: Path) -> None:
-    clips = [pair(kind, 32)[0] for kind in ("rotation", "zoom")]
-    sources = []
-    for number, clip in enumerate(clips):
-        save_strip(tmp_path / f"{number}.png", clip)
-        sources.append(Source(tmp_path / f"{number}.png", f"{number}.png", {}))
-    frames = StripReader(32, 32)
-    cache = open_cache("toy_flow", sources, FlowReader(frames))
-    assert cache.names == open_cache("toy", sources, frames).names and cache.lengths.tolist() == [2, 2]
-    stored = cache.select(np.arange(2)).gather(np.array([1, 0]), np.tile([0, 1], (2, 1)))
-    for got, clip in zip(stored, clips[::-1], strict=True):
-        flow, expected = from_planes(got), estimate(clip)
-        assert np.abs(flow.forward - expected.forward).max() <= 1 / 64
-        assert np.abs(flow.backward - expected.backward).max() <= 1 / 64
-        np.testing.assert_array_equal(flow.valid, expected.valid)
-        np.testing.assert_array_equal(flow.back_valid, expected.back_valid)
-    assert policy()["opencv"] == cv2.__version__
-    assert (
-        FlowReader(frames).policy != FlowReader(StripReader(32, 32, "bilinear")).policy != FlowReader(frames, 64).policy
-    )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from datamodules.batch import to_float
 from datamodules.errors import BenchError
@@ -133,7 +134,10 @@ def test_patns_folders_and_missing_ones(root: Path) -> None:
     (root / "bounding_box_train").rename(root / "train")
     assert len(pairs_of(data(root))) == 12
     (root / "train").rename(root / "other")
-    with pytest.raises(BenchError, match=r"bounding_box_train or the folder train is missing .*\n.*other\nGet it"):
+    with pytest.raises(
+        BenchError,
+        match=r"bounding_box_train or the folder train is missing .*\nFound instead: bounding_box_test, .*\nGet it",
+    ):
         data(root).store("train")
     (root / "train").mkdir()
     with pytest.raises(BenchError, match=r"every picture named as 0002_c1s1_000451_03\.jpg is missing"):
@@ -154,3 +158,21 @@ def test_pictures_of_another_size_keep_their_poses(root: Path) -> None:
     batch = sets.eval_batch("test", range(2), 1, 1, 0)
     b = [entry.startswith("0007") for entry in batch["name"]].index(True)
     np.testing.assert_allclose(batch["pose"][b, 0, 0, :, :2], (pose(104, *SIZE)[:, :2] + 0.5) / 2 - 0.5)
+
+
+def test_a_broken_picture_takes_its_pairs_with_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = name("0002", 1)
+    (root / "bounding_box_train" / broken).write_bytes(b"broken")
+    with pytest.raises(BenchError, match=rf"train: 1 of 6 files cannot be used:\n  {broken}: .*{broken}: not an image"):
+        data(root).store("train")
+    with pytest.raises(BenchError, match="tolerates at most 5%"):
+        data(root, on_error="skip").store("train")
+    monkeypatch.setattr("datamodules.bad_files.TOLERATED", 0.2)  # of six pictures one is more than 5 %
+    sets = data(root, on_error="skip")
+    assert pairs_of(sets) == both_orders([name("0002", 0), name("0002", 2)], [name("0007", i) for i in range(3)])
+    (root / "bounding_box_train" / broken).unlink()
+    batch = sets.batch("train", np.arange(8), np.zeros((8, 1), np.int64), np.arange(8))
+    for i, pair in enumerate(batch["name"]):
+        for key, which in (("source", 0), ("video", 1)):
+            picture = Image.open(root / "bounding_box_train" / pair.partition("[")[0].split(" -> ")[which])
+            assert (batch[key][i].reshape(3, -1) == np.array(picture)[0, 0][:, None]).all()  # type: ignore[literal-required]

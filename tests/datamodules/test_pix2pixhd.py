@@ -62,7 +62,9 @@ def test_ignored_pixels(tmp_path: Path) -> None:
     values = labels(2)
     values[0] = 255
     save(path, values)
-    with pytest.raises(BenchError, match=rf"train/{CITY.format(2)}, frame .* labels 255 found, expected 0 to 34"):
+    with pytest.raises(
+        BenchError, match=rf"train/{CITY.format(2)}: .*train_label.*: labels 255 found, expected 0 to 34"
+    ):
         data(root).eval_batch("train", range(4), 1, 1, 0)
     batch = data(root, unlisted=0).eval_batch("train", range(4), 1, 1, 0)
     (i,) = [i for i, name in enumerate(batch["name"]) if CITY.format(2) in name]

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -112,7 +113,10 @@ def test_context_is_cut_where_it_is_not_scored() -> None:
     assert "6 frames are identical" in values[True].note
     alone = PSNR()
     alone.update(fake[:, :, 2:], real[:, :, 2:], numbered(0, 1, 2))
-    assert values[False] == alone.result()
+    of_frames = alone.result().curve
+    assert of_frames is not None and of_frames.frame == (0, 1, 2, 3)
+    counted = replace(of_frames, frame=(2, 3, 4, 5))  # places in the whole clip
+    assert values[False] == replace(alone.result(), curve=counted)
 
 
 def test_context_of_all_frames_leaves_nothing_to_score() -> None:

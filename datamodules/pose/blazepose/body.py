@@ -1,6 +1,8 @@
 """BlazePose on a video: detects persons, follows each from frame to frame, gives OpenPose's joints."""
 
+import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,26 +58,45 @@ class BlazePose:
         self.persons, self.every, self.visible = persons, every, visible
         self._detect, self._points = PersonDetector(models, threads), PersonPoints(models, threads)
 
+    @property
+    def fingerprint(self) -> str:
+        """See `PoseEstimator`."""
+        return (
+            f"blazepose {self.skeleton.name}, persons {self.persons}, detection every {self.every}, visible "
+            f"{self.visible:g}, sha256 {self._detect.digest} {self._points.digest}"
+        )
+
     def estimate(self, frames: np.ndarray, progress: Progress | None = None) -> Estimate:
         """Poses in `frames` (uint8 T H W 3): float32 T P J 3 with P = `persons`, and the report."""
         began = time.perf_counter()
         check_frames(frames)
-        height, width = frames.shape[1:3]
-        poses = np.zeros((len(frames), self.persons, len(BODY_25), 3), dtype=np.float32)
-        followed: dict[int, Square] = {}
+        follow = self.following()
+        poses = np.zeros((len(frames), self.persons, len(self.skeleton), 3), dtype=np.float32)
         for number, frame in enumerate(frames):
-            image, scale = working_copy(frame)
-            found = self._step(image, number, followed)
-            for row, person in found.items():
-                points = person.points * (scale, scale, 1)
-                poses[number, row] = self._seen(body_25(points), height, width)
-            gone = [row for row in found if (poses[number, row, :, 2] > 0).sum() < FEWEST]
-            poses[number, gone] = 0
-            followed = {row: person.square for row, person in found.items() if row not in gone}
+            poses[number] = follow(frame)
             if progress:
                 progress(number + 1, len(frames))
-        out = convert(poses, BODY_25, self.skeleton)
-        return Estimate(out, PoseReport.of(out, time.perf_counter() - began))
+        return Estimate(poses, PoseReport.of(poses, time.perf_counter() - began))
+
+    def following(self) -> Callable[[np.ndarray], np.ndarray]:
+        """For a video too long to be in memory: gives a frame's poses P J 3, called with one frame after another."""
+        followed: dict[int, Square] = {}
+        numbers = itertools.count()
+
+        def follow(frame: np.ndarray) -> np.ndarray:
+            poses = np.zeros((self.persons, len(BODY_25), 3), dtype=np.float32)
+            image, scale = working_copy(frame)
+            found = self._step(image, next(numbers), followed)
+            for row, person in found.items():
+                points = person.points * (scale, scale, 1)
+                poses[row] = self._seen(body_25(points), *frame.shape[:2])
+            gone = [row for row in found if (poses[row, :, 2] > 0).sum() < FEWEST]
+            poses[gone] = 0
+            followed.clear()
+            followed.update({row: person.square for row, person in found.items() if row not in gone})
+            return convert(poses, BODY_25, self.skeleton)
+
+        return follow
 
     def _step(self, image: Image.Image, number: int, followed: dict[int, Square]) -> dict[int, Person]:
         """The persons of a frame by their rows."""

@@ -50,6 +50,14 @@ class FaceMesh:
         self._mesh = Network(model_path(FACE_LANDMARK, models), threads)
         self._anchors = anchors(self._detector.side, [(8, 2), (16, 6)])
 
+    @property
+    def fingerprint(self) -> str:
+        """See `PoseEstimator`."""
+        return (
+            f"face mesh, persons {self.persons}, detection every {self.every}, sha256 {self._detector.digest} "
+            f"{self._mesh.digest}"
+        )
+
     def estimate(self, frames: np.ndarray, progress: Progress | None = None) -> Estimate:
         """Faces in `frames` (uint8 T H W 3): float32 T P 70 3 with P = `persons`, and the report."""
         began = time.perf_counter()

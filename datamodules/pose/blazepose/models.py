@@ -1,6 +1,8 @@
 """The BlazePose and face mesh networks: where they lie, and how they are run."""
 
+import hashlib
 import os
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,9 @@ def model_path(name: str, folder: str | Path | None) -> Path:
 class Network:
     """One model, run one image at a time.
 
+    Attributes:
+        side: pixels of the square input.
+
     Args:
         path: a .tflite file.
         threads: of the interpreter.
@@ -58,10 +63,16 @@ class Network:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise BenchError(f"{path} is not a model that LiteRT can run: {error}") from error
+        self._path = path
         (given,) = self._interpreter.get_input_details()
         self._input = given["index"]
-        self.side = int(given["shape"][1])  # pixels of the square input
+        self.side = int(given["shape"][1])
         self._outputs = {tuple(o["shape"][1:]): o["index"] for o in self._interpreter.get_output_details()}
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the file, 12 digits of its SHA-256."""
+        return hashlib.sha256(self._path.read_bytes()).hexdigest()[:12]
 
     def __call__(self, image: np.ndarray) -> dict[tuple[int, ...], np.ndarray]:
         """Outputs by their shape, without the batch axis, for an image S S 3 in the model's range."""

@@ -41,15 +41,28 @@ class PersonDetector:
         self._network = Network(model_path(POSE_DETECTION, folder), threads)
         self._anchors = anchors(self._network.side, [(8, 2), (16, 2), (32, 6)])
 
+    @property
+    def digest(self) -> str:
+        """Of the network."""
+        return self._network.digest
+
     def __call__(self, image: Image.Image) -> list[Square]:
         """By falling score."""
-        side = self._network.side
-        whole = Square(np.array(image.size) / 2, max(image.size))
-        out = self._network(whole.cut(image, side) / np.float32(127.5) - 1)
-        count = len(self._anchors)
-        found = decode(out[count, 12], out[count, 1][:, 0], self._anchors, side, DETECTED)
+        whole, boxes, logits = self._run(image)
+        found = decode(boxes, logits, self._anchors, self._network.side, DETECTED)
         places = whole.to_image(found.points)  # N 4 2: middle of the hips, and how far the body reaches upwards, twice
         return [around(hips, reach, reach - hips, ROI_SCALE) for hips, reach in places[:, :2]]
+
+    def score(self, image: Image.Image) -> float:
+        """From 0 to 1: that there is a person anywhere, the score of the surest anchor."""
+        return float(sigmoid(self._run(image)[2].astype(np.float64)).max())
+
+    def _run(self, image: Image.Image) -> tuple[Square, np.ndarray, np.ndarray]:
+        """The square that was looked at, boxes A 12 and logits A."""
+        whole = Square(np.array(image.size) / 2, max(image.size))
+        out = self._network(whole.cut(image, self._network.side) / np.float32(127.5) - 1)
+        count = len(self._anchors)
+        return whole, out[count, 12], out[count, 1][:, 0]
 
 
 class PersonPoints:
@@ -62,6 +75,11 @@ class PersonPoints:
 
     def __init__(self, folder: str | Path | None = None, threads: int = 1) -> None:
         self._network = Network(model_path(POSE_LANDMARK, folder), threads)
+
+    @property
+    def digest(self) -> str:
+        """Of the network."""
+        return self._network.digest
 
     def __call__(self, image: Image.Image, square: Square) -> Person:
         """Also where there is nobody; the score says so."""

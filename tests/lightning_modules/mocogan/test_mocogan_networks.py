@@ -16,6 +16,7 @@ from lightning_modules.mocogan.networks import (
     VideoDiscriminator,
     VideoGenerator,
     init_torch02,
+    use_spectral_norm,
 )
 
 
@@ -230,3 +231,22 @@ def test_torch02_start() -> None:
     assert gamma.min() >= 0 and gamma.max() <= 1 and gamma.mean().item() == pytest.approx(0.5, abs=0.05)
     assert torch.equal(d.get_parameter("main.4.weight"), convolution)
     assert torch.equal(g.recurrent.weight_hh, recurrent)
+
+
+@pytest.mark.parametrize("cls", [ImageDiscriminator, PatchImageDiscriminator, CategoricalVideoDiscriminator])
+def test_spectral_norm_holds_each_layer_at_one(cls: type[Discriminator]) -> None:
+    """Against the singular values themselves, after enough steps of power iteration."""
+    torch.manual_seed(0)
+    network = cls(ndf=8, size=32)
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
+            layer.weight.data.mul_(torch.rand(()) * 20)
+    use_spectral_norm(network)
+    shape = (1, 3, 16, 32, 32) if issubclass(cls, VideoDiscriminator) else (1, 3, 32, 32)
+    for _ in range(60):
+        network(torch.randn(shape))
+    layers = [layer for layer in network.eval().modules() if isinstance(layer, (nn.Conv2d, nn.Conv3d))]
+    assert len(layers) > 2 and not any(isinstance(m, (nn.BatchNorm2d, nn.BatchNorm3d)) for m in network.modules())
+    for layer in layers:
+        largest = torch.linalg.svdvals(layer.weight.detach().flatten(1)).max()
+        assert float(largest) == pytest.approx(1, abs=0.02) and layer.bias is not None

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datamodules.folder import VideoFolder
+from datamodules.media import write_lossless
 from datamodules.pose.blazepose.body import BlazePose
 from datamodules.pose.blazepose.face import FaceMesh
 from datamodules.pose.opencv_yaml import read_yaml
 from datamodules.pose.skeletons import BODY_23, BODY_25
+from datamodules.synthetic.puppet.kept import BatchPuppets
 from tests.datamodules.pose.videos import decode
 
 
@@ -120,3 +123,24 @@ def test_a_talking_face_is_found_and_in_order(faces: FaceMesh, one: BlazePose, r
     assert there.any(1).mean() > 0.9
     distance = np.hypot(*np.moveaxis(at_heads.poses[:, 0, :, :2] - (264, 144) - found.poses[:, 0, :, :2], -1, 0))
     assert np.median(distance[there]) < 1.5
+
+
+def test_a_folder_of_puppets_has_poses_near_the_truth(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rendered at 256 pixels, read at 64: the joints lie where they lie in the small frames."""
+    monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path / "cache"))
+    puppets = BatchPuppets("train", 3, length=12, size=(256, 256), seed=0, skeleton="body25")
+    at = np.arange(3), np.tile(np.arange(12), (3, 1))
+    known = puppets.tracks(*at, frozenset({"video", "pose"}))
+    for video in range(3):
+        write_lossless(tmp_path / f"videos/{video}.mkv", known["video"][video].transpose(1, 2, 3, 0))
+    data = VideoFolder(
+        root=str(tmp_path / "videos"), labelled=False, size=64, frames=12, pose="blazepose", val=0.0, test=0.0
+    )
+    found = data.batch("train", *at, at[0])["pose"].numpy()[:, 0]  # N T J 3
+    exact = known["pose"][:, 0]
+    both = (found[..., 2] > 0) & (exact[..., 2] > 0)
+    assert (found[..., 2] > 0).any(-1).mean() > 0.8
+    distance = np.hypot(*np.moveaxis(found[..., :2] - ((exact[..., :2] + 0.5) / 4 - 0.5), -1, 0))[both]
+    assert np.median(distance) < 0.04 * 64
