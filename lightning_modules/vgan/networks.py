@@ -6,7 +6,7 @@ of the video stream and the last of the discriminator span the frames that are l
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,8 +40,9 @@ def widths(width: int, size: int) -> list[int]:
 
 
 def _up(inputs: int, outputs: int, dims: int, first: tuple[int, ...] | None = None) -> nn.Module:
-    conv = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[dims]
-    return conv(inputs, outputs, first, 1, 0) if first else conv(inputs, outputs, 4, 2, 1)
+    conv: Any = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[dims]
+    up: nn.Module = conv(inputs, outputs, first, 1, 0) if first else conv(inputs, outputs, 4, 2, 1)
+    return up
 
 
 class Stream(nn.Module):

@@ -114,6 +114,7 @@ def test_losses_are_finite(trained: tuple[Any, Gradients]) -> None:
 
 def test_checkpoint_and_export_give_the_same_clips(trained: tuple[Any, Gradients], tmp_path: Path) -> None:
     cli, _ = trained
+    cli.model.prepare(cli.datamodule)
     expected = clips(cli, [0, 1])
     state = torch.load(cli.folder / "checkpoints" / "last.ckpt", weights_only=True)
     model = cli.config_dump["model"]

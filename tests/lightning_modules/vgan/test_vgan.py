@@ -55,7 +55,7 @@ def test_lengths_and_sizes(size: int, frames: int, streams: Any) -> None:
         ({"ngf": 0}, "at least 1, found 100, 0, 64"),
     ],
 )
-def test_what_the_architecture_cannot_make(arguments: dict[str, int], message: str) -> None:
+def test_what_the_architecture_cannot_make(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         VGAN(**arguments)
 
