@@ -11,7 +11,14 @@ from lightning_modules.contract import ClipNoise, Method
 from lightning_modules.evaluation import to_device
 from lightning_modules.sizes import check_sizes
 from lightning_modules.vgan.mixture import Mixture
-from lightning_modules.vgan.networks import Discriminator, Layers, TwoStreamGenerator, bottom_frames, init_weights, widths
+from lightning_modules.vgan.networks import (
+    Discriminator,
+    Layers,
+    TwoStreamGenerator,
+    bottom_frames,
+    init_weights,
+    widths,
+)
 
 AT_ONCE = 64
 
@@ -26,9 +33,7 @@ class Autoencoder(nn.Module):
         components: of the mixture.
     """
 
-    def __init__(
-        self, dim_z: int, ngf: int, ndf: int, channels: int, size: int, frames: int, components: int
-    ) -> None:
+    def __init__(self, dim_z: int, ngf: int, ndf: int, channels: int, size: int, frames: int, components: int) -> None:
         super().__init__()
         bottom = bottom_frames(frames, size)
         self.encoder = Discriminator(channels, widths(ndf, size)[::-1], bottom, classes=dim_z)
