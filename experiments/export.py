@@ -159,6 +159,11 @@ def run_config(path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A run's checkpoint on the CPU.
+
+    Raises:
+        BenchError: damaged, or something else.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:

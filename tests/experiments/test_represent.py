@@ -52,6 +52,7 @@ def test_accuracy_is_the_share_of_videos_told_right() -> None:
     network = ActionNetwork(Discriminator(3, [2, 2, 2]), 2, bottom=2).eval()
     with torch.no_grad():
         network.head.weight.zero_()
+        assert network.head.bias is not None
         network.head.bias.copy_(torch.tensor([1.0, 0.0]))  # always the first
     share, videos = accuracy(network, data, "category", "val")
     labels = data.store("val").attributes["category"]
