@@ -40,6 +40,11 @@ def category_loss(logits: Tensor, category: Tensor) -> Tensor:
     return F.cross_entropy(logits, category[:, None].expand(-1, logits.shape[2]))
 
 
+def category_names(data: ClipData) -> list[str]:
+    """Names of the attribute `category` in the order of their numbers; [] where a data set has none."""
+    return list(getattr(data, "categories", ()))
+
+
 class MoCoGAN(Method):
     """MoCoGAN (Tulyakov, Liu, Yang, Kautz, CVPR 2018, arXiv 1707.04993) as the official code trains it.
 
@@ -122,6 +127,7 @@ class MoCoGAN(Method):
         self.use_infogan, self.use_categories, self.q_loss = use_infogan, use_categories, q_loss
         self.image_batch, self.lr, self.betas, self.weight_decay = image_batch, lr, betas, weight_decay
 
+        self.category_names: list[str] = []  # of the data it was trained on, where they have names
         self.generator = VideoGenerator(channels, dim_content, dim_category, dim_motion, ngf, size, category_input)
         self.image_discriminator: Discriminator | None = None
         if image_discriminator != "none":
@@ -167,6 +173,7 @@ class MoCoGAN(Method):
             check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
             if self.use_categories:
                 self._check_labels(data)
+                self.category_names = category_names(data)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""
@@ -280,6 +287,23 @@ class MoCoGAN(Method):
         """D_V's logits B 1 ... and Q's B dim_category ..., the latter empty without Q."""
         logits = self.video_discriminator(clips)
         return logits[:, :1], logits[:, 1:]
+
+    def prepare(self, data: ClipData) -> None:
+        """Refuses data whose categories are numbered otherwise than those that were learnt."""
+        names = category_names(data)
+        if self.use_categories and self.category_names and names and names != self.category_names:
+            raise BenchError(
+                f"the categories of {data.name} are {', '.join(names)}, this model learnt {', '.join(self.category_names)} "
+                "under the same numbers: sample and score with data whose class folders are the same"
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Names of the categories, by which data read later are checked."""
+        checkpoint["category_names"] = self.category_names
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See `on_save_checkpoint`."""
+        self.category_names = list(checkpoint.get("category_names", []))
 
     def _check_labels(self, data: ClipData) -> None:
         labels = data.store("train").attributes.get("category")

@@ -325,6 +325,24 @@ def test_data_without_categories(squares: Data, trainer: TrainerFactory) -> None
         trainer(max_steps=1).fit(tiny(**CATEGORICAL, use_categories=True), data)
 
 
+def test_categories_numbered_otherwise_than_when_trained(squares: Data, trainer: TrainerFactory) -> None:
+    data: Any = squares()
+    data.categories = ["bend", "jack", "wave"]
+    module = tiny(**CATEGORICAL, use_categories=True)
+    trainer(max_steps=1).fit(module, data)
+    checkpoint: dict[str, Any] = {}
+    module.on_save_checkpoint(checkpoint)
+    again = tiny(**CATEGORICAL, use_categories=True)
+    again.on_load_checkpoint(checkpoint)
+    again.prepare(data)
+    data.categories = ["jack", "bend", "wave"]
+    with pytest.raises(
+        BenchError, match="categories of squares are jack, bend, wave, this model learnt bend, jack, wa"
+    ):
+        again.prepare(data)
+    tiny(**CATEGORICAL).prepare(data)  # without labels the numbers mean nothing
+
+
 # Precision and compilation
 
 
