@@ -292,9 +292,10 @@ class MoCoGAN(Method):
         """Refuses data whose categories are numbered otherwise than those that were learnt."""
         names = category_names(data)
         if self.use_categories and self.category_names and names and names != self.category_names:
+            learnt = ", ".join(self.category_names)
             raise BenchError(
-                f"the categories of {data.name} are {', '.join(names)}, this model learnt {', '.join(self.category_names)} "
-                "under the same numbers: sample and score with data whose class folders are the same"
+                f"the categories of {data.name} are {', '.join(names)}, this model learnt {learnt} under the same "
+                "numbers: sample and score with data whose class folders are the same"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
