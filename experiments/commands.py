@@ -208,10 +208,14 @@ class Commands:
             "reference": not type(self.model).trains,
         }
 
-    def sample(self, n: int, out: str | None, seed: int, lossless: bool, **kwargs: Any) -> None:
+    def sample(
+        self, n: int, out: str | None, seed: int, lossless: bool, frames: int | None = None, **kwargs: Any
+    ) -> None:
         """Writes clips, real ones beside them."""
         folder = Path(out) if out else self.folder / "samples" / f"seed-{seed}"
-        self.trainer.callbacks.append(_Sampler(folder, n, seed, lossless))
+        if frames is not None and frames < 1:
+            raise BenchError(f"--frames must be at least 1, found {frames}")
+        self.trainer.callbacks.append(_Sampler(folder, n, seed, lossless, frames))
         self._restore_and_test()
         rank_zero_only(print)(f"{n} clips in {folder}")
 
@@ -230,9 +234,9 @@ class _Once(Callback):
 class _Sampler(Callback):
     """Writes samples at the same place."""
 
-    def __init__(self, folder: Path, n: int, seed: int, lossless: bool) -> None:
-        self.folder, self.n, self.seed, self.lossless = folder, n, seed, lossless
+    def __init__(self, folder: Path, n: int, seed: int, lossless: bool, frames: int | None) -> None:
+        self.folder, self.n, self.seed, self.lossless, self.frames = folder, n, seed, lossless, frames
 
     def on_test_start(self, trainer: Any, pl_module: Any) -> None:
-        with sampling_weights(trainer, pl_module):
+        with sampling_weights(trainer, pl_module), pl_module.at_length(self.frames):
             write_samples(trainer, pl_module, self.folder, n=self.n, seed=self.seed, lossless=self.lossless)

@@ -84,6 +84,7 @@ class ImageToVideoMoCoGAN(Method):
     """
 
     generator: ImageToVideoGenerator
+    any_length = True
 
     def __init__(
         self,

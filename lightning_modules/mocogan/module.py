@@ -54,7 +54,7 @@ class MoCoGAN(Method):
     Args:
         size: height and width of the frames, 64 (official) or 32.
         channels: C of the frames.
-        frames: T of the training clips; set the attribute `frames` to sample longer ones.
+        frames: T of the training clips; sampled clips may be longer (`sample --frames`).
         dim_content: of the content code z_C, drawn once per clip.
         dim_category: number of categories of z_A; 0 for none.
         dim_motion: of the motion codes z_M and of the noise that drives the GRU.
@@ -82,6 +82,7 @@ class MoCoGAN(Method):
     """
 
     generator: VideoGenerator
+    any_length = True
 
     def __init__(
         self,

@@ -259,9 +259,11 @@ def test_sampling_leaves_the_global_generators_alone(sampler: MoCoGAN) -> None:
 
 
 def test_any_length_and_no_clips_at_all(sampler: MoCoGAN) -> None:
-    sampler.frames = 32
-    assert sampler.sample({}, ClipNoise(0, torch.arange(2))).shape == (2, 3, 32, 32, 32)
-    assert sampler.sample({}, ClipNoise(0, torch.arange(0))).shape == (0, 3, 32, 32, 32)
+    short = sampler.sample({}, ClipNoise(0, torch.arange(2)))
+    with sampler.at_length(32):
+        assert sampler.sample({}, ClipNoise(0, torch.arange(2))).shape == (2, 3, 32, 32, 32)
+        assert sampler.sample({}, ClipNoise(0, torch.arange(0))).shape == (0, 3, 32, 32, 32)
+    assert torch.equal(sampler.sample({}, ClipNoise(0, torch.arange(2))), short)
 
 
 def test_every_category_is_sampled() -> None:
