@@ -103,6 +103,14 @@ class Method(L.LightningModule):
         """B C T H W in [-1, 1], no grad, float32; all randomness from `noise`."""
         raise NotImplementedError(f"{type(self).__name__}.sample")
 
+    def swap(self, content: ClipNoise, motion: ClipNoise) -> Tensor:
+        """As `sample`, with what stays in a clip drawn from one noise and what moves from another.
+
+        Raises:
+            BenchError: the method has no such parts.
+        """
+        raise BenchError(f"{type(self).__name__} has no parts of content and motion that could be swapped")
+
     def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
         """The attributes that `sample(batch, noise)` is asked to show, each B int64 and counted as the data count them.
 

@@ -262,11 +262,13 @@ class MoCoGAN(Method):
     @torch.no_grad()
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
         """Clips of `self.frames` frames, whatever the batch holds; everything random comes from `noise`."""
-        g = self.generator
-        content, h0, category = self._drawn_first(noise)
-        e = noise.normal(self.frames, g.dim_motion)
-        codes = h0, e, content, g.one_hot(category)
-        return g(*(code.to(self.device) for code in codes)).float()
+        return self.generator(*self._codes(noise, self.frames)).float()
+
+    @torch.no_grad()
+    def swap(self, content: ClipNoise, motion: ClipNoise) -> Tensor:
+        """Clips with z_C of one noise; h0, eps and the category of the other."""
+        h0, e, _, category = self._codes(motion, self.frames)
+        return self.generator(h0, e, self._codes(content, self.frames)[2], category).float()
 
     def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
         """`category`, where Q learnt the data's labels; else z_A's numbers mean nothing to the data."""
@@ -276,6 +278,13 @@ class MoCoGAN(Method):
         """Content codes, h0 and categories, in the order in which noise is drawn."""
         g = self.generator
         return noise.normal(g.dim_content), noise.normal(g.dim_motion), noise.integers(max(g.dim_category, 1))
+
+    def _codes(self, noise: ClipNoise, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `VideoGenerator.forward` takes, from the clips' own noise."""
+        content, h0, category = self._drawn_first(noise)
+        e = noise.normal(steps, self.generator.dim_motion)
+        h0, e, content = (code.to(self.device) for code in (h0, e, content))
+        return h0, e, content, self.generator.one_hot(category).to(self.device)
 
     def _draw(self, n: int) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]:
         """What `VideoGenerator.forward` takes, for n training clips, and their categories, n int64."""

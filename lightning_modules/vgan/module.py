@@ -125,6 +125,15 @@ class VGAN(Method):
         layers: Layers = self.generator(noise.normal(self.generator.dim_z).to(self.device))
         return layers.video.float()
 
+    @torch.no_grad()
+    def swap(self, content: ClipNoise, motion: ClipNoise) -> Tensor:
+        """Clips with the background of one code and the foreground of another; two streams only."""
+        g = self.generator
+        if not isinstance(g, TwoStreamGenerator):
+            return super().swap(content, motion)
+        still, moving = (noise.normal(g.dim_z).to(self.device) for noise in (content, motion))
+        return g.layers(still, moving).video.float()
+
     @classmethod
     def needs(cls, **init_args: Any) -> frozenset[str]:
         """Clips alone."""

@@ -135,9 +135,12 @@ class TwoStreamGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Layers:
         """B dim_z -> layers."""
-        code = z[..., None, None]  # B dim_z 1 1
-        foreground, mask = self.video(code.unsqueeze(2))
-        background = self.static(code)
+        return self.layers(z, z)
+
+    def layers(self, still: Tensor, moving: Tensor) -> Layers:
+        """The background of one code behind the foreground of another, both B dim_z."""
+        foreground, mask = self.video(moving[..., None, None, None])
+        background = self.static(still[..., None, None])
         assert mask is not None
         return Layers(combine(foreground, mask, background), mask, background)
 
