@@ -16,8 +16,8 @@ import numpy as np
 
 from experiments import data
 from tests.datamodules.strip_files import noise_video, save_strip
-from tests.datamodules.test_broken_videos import CUT, FASTSTART, UNUSABLE, mjpeg
-from tests.datamodules.test_video_formats import FAST, FINE, SOUND
+from tests.datamodules.test_broken_videos import CUT, UNUSABLE, mjpeg
+from tests.datamodules.test_video_formats import FAST, SOUND
 from tests.datamodules.video_files import (
     FRAMES,
     SIDE,
