@@ -13,7 +13,7 @@ from datamodules.content import Source
 from datamodules.errors import BenchError
 from datamodules.flow_track import FlowMethod
 from datamodules.folder_files import LAYOUTS, find_videos
-from datamodules.folder_manifest import Row, read_manifest
+from datamodules.folder_manifest import MANIFEST, Row, read_manifest
 from datamodules.pose.skeletons import BODY_25
 from datamodules.pose_track import PoseMethod, WithPose, enlargement
 from datamodules.reading.scaling import Alpha, Fit
@@ -22,7 +22,6 @@ from datamodules.store import Cache
 from datamodules.video_reader import VideoReader
 
 SplitBy = Literal["auto", "manifest", "subject", "stem"]
-MANIFEST = "manifest.csv"
 
 
 class VideoFolder(CachedData):
