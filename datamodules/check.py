@@ -33,7 +33,7 @@ class Checked(NamedTuple):
 
 
 def check(path: Path) -> Iterator[Checked]:
-    """Every video of a file, folder or manifest, one after another; a folder's `manifest.csv` decides, where it has one.
+    """Every video of a file, folder or manifest in turn; a folder's `manifest.csv` decides, where it has one.
 
     Raises:
         BenchError: nothing to check.
