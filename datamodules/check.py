@@ -8,7 +8,7 @@ from datamodules.bad_files import BadFile, DroppedFile
 from datamodules.build_progress import BuildProgress
 from datamodules.errors import BenchError
 from datamodules.folder_files import find_videos
-from datamodules.folder_manifest import read_manifest
+from datamodules.folder_manifest import MANIFEST, read_manifest
 from datamodules.video_reader import VideoReader
 
 Status = Literal["ok", "warning", "error"]
@@ -33,7 +33,7 @@ class Checked(NamedTuple):
 
 
 def check(path: Path) -> Iterator[Checked]:
-    """Every video of a file, folder or manifest, one after another.
+    """Every video of a file, folder or manifest in turn; a folder's `manifest.csv` decides, where it has one.
 
     Raises:
         BenchError: nothing to check.
@@ -49,8 +49,9 @@ def check(path: Path) -> Iterator[Checked]:
 def _parts(path: Path) -> list[tuple[Path, int, int | None]]:
     if not path.exists():
         raise BenchError(f"{path}: no such file or folder")
-    if path.suffix.lower() == ".csv":
-        return [(row.path, row.start, row.end) for row in read_manifest(path)]
+    table = path / MANIFEST if path.is_dir() else path
+    if table.suffix.lower() == ".csv" and table.is_file():
+        return [(row.path, row.start, row.end) for row in read_manifest(table)]
     if not path.is_dir():
         return [(path, 0, None)]
     return [(found.path, 0, None) for found in find_videos(path)]

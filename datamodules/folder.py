@@ -1,6 +1,5 @@
 """Any folder of videos as clips."""
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,8 @@ from datamodules.content import Source
 from datamodules.errors import BenchError
 from datamodules.flow_track import FlowMethod
 from datamodules.folder_files import LAYOUTS, find_videos
-from datamodules.folder_manifest import Row, read_manifest
+from datamodules.folder_manifest import MANIFEST, Row, read_manifest
+from datamodules.place import find_place
 from datamodules.pose.skeletons import BODY_25
 from datamodules.pose_track import PoseMethod, WithPose, enlargement
 from datamodules.reading.scaling import Alpha, Fit
@@ -22,7 +22,6 @@ from datamodules.store import Cache
 from datamodules.video_reader import VideoReader
 
 SplitBy = Literal["auto", "manifest", "subject", "stem"]
-MANIFEST = "manifest.csv"
 
 
 class VideoFolder(CachedData):
@@ -202,19 +201,7 @@ class VideoFolder(CachedData):
         return self.split_by
 
     def _find_root(self) -> Path:
-        if self.root:
-            root = Path(self.root).expanduser()
-        elif os.environ.get("REELBENCH_DATA"):
-            root = Path(os.environ["REELBENCH_DATA"]).expanduser() / self.dataset
-        else:
-            raise BenchError(
-                f"data set {self.dataset} is not found: set data.init_args.root to its folder, or REELBENCH_DATA to "
-                f"the folder that holds {self.dataset}/. Expected there: {LAYOUTS}"
-            )
-        if not root.is_dir():
-            what = "is a file" if root.exists() else "does not exist"
-            raise BenchError(f"data set {self.dataset} is not found: {root} {what}. Expected a folder with {LAYOUTS}")
-        return root
+        return find_place(f"data set {self.dataset}", self.dataset, self.root, f". Expected there: {LAYOUTS}")
 
     def _check_labels(self, root: Path) -> None:
         first = self._rows[0]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from datamodules.errors import BenchError
 
+MANIFEST = "manifest.csv"  # what a folder's table is called
 COLUMNS = {
     "path": "a video, strip, array or folder of frames, relative to the table's folder; required",
     "label": "its class, any text; classes are numbered in sorted order",

@@ -1,6 +1,5 @@
 """Data sets that others publish: where they lie, what is said where they do not, and how their videos are split."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from datamodules.cached_data import CachedData
 from datamodules.content import Source
 from datamodules.errors import BenchError
 from datamodules.flow_track import FlowMethod
+from datamodules.place import find_place
 from datamodules.reading.scaling import Fit
 from datamodules.splits import by_stem
 from datamodules.store import Cache
@@ -39,19 +39,7 @@ class Published:
 
     def find(self, root: str | None) -> Path:
         """The set's folder. Raises `BenchError` where there is none."""
-        if root is not None:
-            place = Path(root).expanduser()
-        elif os.environ.get("REELBENCH_DATA"):
-            place = Path(os.environ["REELBENCH_DATA"]).expanduser() / self.folder
-        else:
-            raise BenchError(
-                f"{self.title} is not found: set data.init_args.root to its folder, or REELBENCH_DATA to the folder "
-                f"that holds {self.folder}/\n{self._help()}"
-            )
-        if not place.is_dir():
-            what = "is a file" if place.exists() else "does not exist"
-            raise BenchError(f"{self.title} is not found: {place} {what}\n{self._help()}")
-        return place
+        return find_place(self.title, self.folder, root, f"\n{self._help()}")
 
     def differs(self, place: Path, missing: str) -> BenchError:
         """The error of a set that is laid out differently.

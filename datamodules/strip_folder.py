@@ -8,6 +8,7 @@ from pathlib import Path
 from datamodules.content import Source
 from datamodules.errors import BenchError
 from datamodules.pictures import SUFFIXES
+from datamodules.place import find_place
 
 WEIZMANN_SUBJECTS = 9
 WEIZMANN_FILES_PER_SUBJECT = 8  # 4 actions, each with its mirror image: numbers 2k and 2k + 1 are twins
@@ -70,18 +71,7 @@ def find_root(dataset: str, known: StripSet, root: str | None) -> Path:
     """
     names = ", ".join(known.categories) or "any names"
     get = f"Get it from {known.origin}; expected is one sub-folder a category ({names}) with one image strip a video"
-    if root is not None:
-        place = Path(root).expanduser()
-    elif os.environ.get("REELBENCH_DATA"):
-        place = Path(os.environ["REELBENCH_DATA"]).expanduser() / known.folder
-    else:
-        raise BenchError(
-            f"data set {dataset} is not found: set data.init_args.root to its folder, or REELBENCH_DATA to the folder "
-            f"that holds {known.folder}/. {get}"
-        )
-    if not place.is_dir():
-        what = "is a file" if place.exists() else "does not exist"
-        raise BenchError(f"data set {dataset} is not found: {place} {what}. {get}")
+    place = find_place(f"data set {dataset}", known.folder, root, f". {get}")
     found = _folders(place)
     if not found or (known.categories and tuple(found) != known.categories):
         others = sorted(set(_names(place)) - set(found))

@@ -35,6 +35,7 @@ COMMANDS = {
     "data": Command("experiments.data", "check videos, build and verify the caches that training reads"),
     "weights": Command("experiments.weights", "list, fetch and verify the published weights that metrics need"),
     "classifier": Command("experiments.classifier", "train the classifier of categories that some metrics ask"),
+    "represent": Command("experiments.represent", "teach a VGAN run's discriminator actions, and score it"),
     "export": Command("experiments.export", "turn a run into one small file of generator weights with its config"),
     "leaderboard": Command("experiments.leaderboard", "rank all runs, one table a protocol"),
     "report": Command("experiments.report.page", "write one HTML page with numbers, curves and clips side by side"),

@@ -25,6 +25,7 @@ from lightning_modules.callbacks.preempt import preempt_of
 from lightning_modules.callbacks.record import RunRecord
 from lightning_modules.callbacks.sample_writer import write_samples
 from lightning_modules.contract import Method
+from lightning_modules.swap import write_swap
 
 
 class Commands:
@@ -208,12 +209,35 @@ class Commands:
             "reference": not type(self.model).trains,
         }
 
-    def sample(self, n: int, out: str | None, seed: int, lossless: bool, **kwargs: Any) -> None:
-        """Writes clips, real ones beside them."""
-        folder = Path(out) if out else self.folder / "samples" / f"seed-{seed}"
-        self.trainer.callbacks.append(_Sampler(folder, n, seed, lossless))
+    def sample(
+        self,
+        n: int,
+        out: str | None,
+        seed: int,
+        lossless: bool,
+        frames: int | None = None,
+        swap: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Writes clips, real ones beside them; or the swap test."""
+        folder = Path(out) if out else self.folder / "samples" / (f"swap-{seed}" if swap else f"seed-{seed}")
+        if frames is not None and frames < 1:
+            raise BenchError(f"--frames must be at least 1, found {frames}")
+        sampler = _Sampler(folder, n, seed, lossless, frames, swap)
+        self.trainer.callbacks.append(sampler)
         self._restore_and_test()
-        rank_zero_only(print)(f"{n} clips in {folder}")
+        if sampler.told is None:
+            rank_zero_only(print)(f"{n} clips in {folder}")
+        else:
+            rank_zero_only(print)(_decided(sampler.told, folder))
+
+
+def _decided(told: dict[str, Any], folder: Path) -> str:
+    lines = [f"{told['n']} contents with {told['n']} motions in {folder}"]
+    for feature in ("colour", "path"):
+        found = ", ".join(f"{share:.0%} {factor}" for factor, share in told[feature].items()) or "never changes"
+        lines.append(f"what decides the {feature}: {found}")
+    return "\n".join(lines)
 
 
 class _Once(Callback):
@@ -230,9 +254,16 @@ class _Once(Callback):
 class _Sampler(Callback):
     """Writes samples at the same place."""
 
-    def __init__(self, folder: Path, n: int, seed: int, lossless: bool) -> None:
+    def __init__(self, folder: Path, n: int, seed: int, lossless: bool, frames: int | None, swap: bool) -> None:
         self.folder, self.n, self.seed, self.lossless = folder, n, seed, lossless
+        self.frames, self.swap = frames, swap
+        self.told: dict[str, Any] | None = None
 
     def on_test_start(self, trainer: Any, pl_module: Any) -> None:
-        with sampling_weights(trainer, pl_module):
+        with sampling_weights(trainer, pl_module), pl_module.at_length(self.frames):
+            if self.swap:
+                pl_module.prepare(trainer.datamodule)
+                if trainer.is_global_zero:
+                    self.told = write_swap(pl_module, self.folder, n=self.n, seed=self.seed)
+                return
             write_samples(trainer, pl_module, self.folder, n=self.n, seed=self.seed, lossless=self.lossless)

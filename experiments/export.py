@@ -65,12 +65,12 @@ def export(source: Path, out: Path, weights: str = "auto", dtype: str = "float32
     """
     if out.suffix != ".safetensors":
         raise BenchError(f"--out must end in .safetensors, found {out}")
-    path, run = _find(source)
-    config = _config(run / "config.yaml")
-    checkpoint = _read_checkpoint(path)
+    path, run = find_run(source)
+    config = run_config(run / "config.yaml")
+    checkpoint = read_checkpoint(path)
     state, kind = _generator_state(checkpoint, weights, path)
     with torch.device("meta"):
-        wanted = _build(config["model"], run / "config.yaml")
+        wanted = build(config["model"], run / "config.yaml")
     _check(state, getattr(wanted, "generator", None), f"{path} does not fit {run / 'config.yaml'}")
     packed, kept = _pack(state, DTYPES[dtype], path)
     results, environment = read_json(run / "results.json"), read_json(run / "environment.json")
@@ -112,7 +112,7 @@ def load_export(path: Path) -> tuple[Method, dict[str, Any]]:
         BenchError: no such file, a damaged one, or one that the installed method does not fit.
     """
     metadata, _ = _open(path, tensors=False)
-    method = _build(metadata, path)
+    method = build(metadata, path)
     return method.eval(), load_generator(method, path)
 
 
@@ -131,7 +131,7 @@ def load_generator(module: Method, path: Path) -> dict[str, Any]:
     return metadata
 
 
-def _find(source: Path) -> tuple[Path, Path]:
+def find_run(source: Path) -> tuple[Path, Path]:
     """Checkpoint and run folder."""
     path = source / "checkpoints" / "last.ckpt" if source.is_dir() else source
     run = source if source.is_dir() else source.parent.parent
@@ -142,7 +142,7 @@ def _find(source: Path) -> tuple[Path, Path]:
     return path, run
 
 
-def _config(path: Path) -> dict[str, Any]:
+def run_config(path: Path) -> dict[str, Any]:
     """The part of a run's config that decides the weights, without folders of the machine it ran on."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -158,7 +158,12 @@ def _config(path: Path) -> dict[str, Any]:
         raise BenchError(f"{path} is not the config of a run ({type(error).__name__}: {error})") from error
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A run's checkpoint on the CPU.
+
+    Raises:
+        BenchError: damaged, or something else.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
@@ -233,7 +238,7 @@ def _open(path: Path, *, tensors: bool) -> tuple[dict[str, Any], State]:
     return metadata, state
 
 
-def _build(model: Mapping[str, Any], where: Path) -> Method:
+def build(model: Mapping[str, Any], where: Path) -> Method:
     """The method of `class_path` with `init_args`, checked against its signature as in a config."""
     cls = load_class(model["class_path"])
     if not issubclass(cls, Method):

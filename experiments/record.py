@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.jsonfile import now
+from experiments.later import without_later
 
 HEADER = "# reelbench run "
 # What decides the weights, as a white list: a key that Lightning adds later cannot orphan runs.
@@ -26,9 +27,11 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     trainer = {key: config["trainer"].get(key) for key in TRAINER_KEYS}
     trainer["precision"] = PRECISIONS.get(trainer["precision"], trainer["precision"])
     trainer["deterministic"] = bool(trainer["deterministic"])
-    data = config["data"]
+    data, model = config["data"], dict(config["model"])
+    if model.get("init_args"):
+        model["init_args"] = without_later(model["class_path"], model["init_args"])
     return {
-        "model": _plain(config["model"]),
+        "model": _plain(model),
         "data": {
             "class_path": data["class_path"],
             "init_args": {k: _plain(v) for k, v in (data.get("init_args") or {}).items() if k not in DATA_SKIP},

@@ -17,6 +17,8 @@ class SuiteTrainer(L.Trainer):
         out: str | None = None,
         seed: int = 0,
         lossless: bool = False,
+        frames: int | None = None,
+        swap: bool = False,
     ) -> Any:
         """Write clips of a trained generator.
 
@@ -25,6 +27,8 @@ class SuiteTrainer(L.Trainer):
             out: folder; by default samples/ in the run's folder.
             seed: keys the noise, clip by clip.
             lossless: FFV1 in mkv beside H.264 in mp4.
+            swap: instead, n contents with n motions each: a picture, a video and shares of variance.
+            frames: of each clip, where the method makes other lengths than it was trained on.
         """
         raise RuntimeError("run through `reelbench sample`")
 

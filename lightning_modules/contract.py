@@ -1,7 +1,8 @@
 """What the rest of the bench knows of a method: what it needs, what it draws, how it is sampled. No more."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning as L
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.batch import VideoBatch
+from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class Method(L.LightningModule):
 
     generator: nn.Module
     trains: ClassVar[bool] = True  # False for reference rows that have nothing to train
+    any_length: ClassVar[bool] = False  # whether a trained model makes clips of other lengths; see `at_length`
+    frames: int  # T of the clips that `sample` makes
 
     @classmethod
     def needs(cls, **init_args: Any) -> frozenset[str]:
@@ -70,12 +74,42 @@ class Method(L.LightningModule):
         """Named streams of a training step. With `clips` alone a step is one flat `VideoBatch`."""
         return {"clips": StreamSpec()}
 
+    @contextmanager
+    def at_length(self, frames: int | None) -> Iterator[None]:
+        """Samples clips of `frames` frames inside; None leaves the length of the training clips.
+
+        Raises:
+            BenchError: the architecture makes no other length.
+        """
+        if frames is None:
+            yield
+            return
+        own = self.frames
+        if frames == own:
+            yield
+            return
+        if not self.any_length:
+            raise BenchError(f"{type(self).__name__} makes clips of {own} frames and of no other length, not {frames}")
+        self.frames = frames
+        try:
+            yield
+        finally:
+            self.frames = own
+
     def prepare(self, data: "ClipData") -> None:
         """Called with the datamodule before sampling; reference rows that copy clips take them here."""
 
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
         """B C T H W in [-1, 1], no grad, float32; all randomness from `noise`."""
         raise NotImplementedError(f"{type(self).__name__}.sample")
+
+    def swap(self, content: ClipNoise, motion: ClipNoise) -> Tensor:
+        """As `sample`, with what stays in a clip drawn from one noise and what moves from another.
+
+        Raises:
+            BenchError: the method has no such parts.
+        """
+        raise BenchError(f"{type(self).__name__} has no parts of content and motion that could be swapped")
 
     def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
         """The attributes that `sample(batch, noise)` is asked to show, each B int64 and counted as the data count them.

@@ -101,7 +101,7 @@ class Evaluate(L.Callback):
         started = time.monotonic()
         self._share_buffers(trainer, method)
         protocol = replace(self.protocol, split=split).resolve(data)
-        with sampling_weights(trainer, method):
+        with sampling_weights(trainer, method), method.at_length(protocol.frames if method.any_length else None):
             results = run_protocol(
                 method,
                 data,

@@ -6,6 +6,7 @@ block, a discriminator its widest layer.
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,7 @@ class VideoGenerator(nn.Module):
         dim_motion: of the noise eps that enters the GRU at each frame, and of the motion code z_M that it gives.
         ngf: width of the last hidden layer.
         size: pixels, 64 or 32.
+        category_input: where z_A enters: the `image` generator (official code), or the `gru` (the paper's default).
     """
 
     def __init__(
@@ -44,14 +46,17 @@ class VideoGenerator(nn.Module):
         dim_motion: int = 10,
         ngf: int = 64,
         size: int = 64,
+        category_input: Literal["image", "gru"] = "image",
     ) -> None:
         super().__init__()
         self.dim_content, self.dim_category, self.dim_motion = dim_content, dim_category, dim_motion
-        self.recurrent = nn.GRUCell(dim_motion, dim_motion)
+        self.category_input = category_input
+        moved, shown = (dim_category, 0) if category_input == "gru" else (0, dim_category)
+        self.recurrent = nn.GRUCell(moved + dim_motion, dim_motion)
         n = _halvings(size)
         widths = [ngf * 2 ** (3 - i) for i in range(n + 1)]  # 64 px: 8, 4, 2, 1 x ngf at 4, 8, 16, 32 pixels
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(dim_content + dim_category + dim_motion, widths[0], 4, 1, 0, bias=False),
+            nn.ConvTranspose2d(dim_content + shown + dim_motion, widths[0], 4, 1, 0, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
@@ -68,9 +73,7 @@ class VideoGenerator(nn.Module):
         return F.one_hot(category, max(self.dim_category, 1))[:, : self.dim_category].float()
 
     def latents(self, h0: Tensor, e: Tensor, content: Tensor, category: Tensor) -> Tensor:
-        """The code z = [z_C, z_A, z_M] of every frame; z_A joins after the GRU, as in the official code.
-
-        The paper's default feeds it into the GRU.
+        """The code of every frame: [z_C, z_A, z_M], or [z_C, z_M] where z_A enters the GRU, as [z_A, eps].
 
         Args:
             h0: B dim_motion, the GRU's first state: drawn from N(0, I) too, and not itself a frame's code.
@@ -79,15 +82,15 @@ class VideoGenerator(nn.Module):
             category: B dim_category, one-hot.
 
         Returns:
-            B T dim_content + dim_category + dim_motion.
+            B T dim_content + dim_category + dim_motion, or B T dim_content + dim_motion.
         """
         h, codes = h0, []
-        for step in e.unbind(1):
-            h = self.recurrent(step, h)
+        for eps in e.unbind(1):
+            h = self.recurrent(torch.cat([category.to(eps.dtype), eps], 1) if self.category_input == "gru" else eps, h)
             codes.append(h)
         motion = torch.stack(codes, 1)
-        constant = torch.cat([content, category], 1)[:, None].expand(-1, motion.shape[1], -1)
-        return torch.cat([constant.to(motion.dtype), motion], 2)
+        still = content if self.category_input == "gru" else torch.cat([content, category], 1)
+        return torch.cat([still[:, None].expand(-1, motion.shape[1], -1).to(motion.dtype), motion], 2)
 
     def forward(self, h0: Tensor, e: Tensor, content: Tensor, category: Tensor, at: Tensor | None = None) -> Tensor:
         """Renders clips, or one frame of each clip.
@@ -203,6 +206,13 @@ class PatchVideoDiscriminator(Discriminator):
         widths = [ndf * 2**i for i in range(_halvings(size))]
         head = _halve3d(widths[-1], 1)
         self.main = nn.Sequential(*_trunk(_halve3d, nn.BatchNorm3d, channels, widths, sigma), head)
+
+
+def frame_encoder(channels: int, width: int, size: int, codes: int) -> nn.Sequential:
+    """B C H W -> B codes 1 1: the image discriminator's layers with another head; not in the official code."""
+    widths = [width * 2**i for i in range(_halvings(size) + 1)]
+    head = nn.Conv2d(widths[-1], codes, 4, 1, 0)
+    return nn.Sequential(*_trunk(_halve2d, nn.BatchNorm2d, channels, widths, 0.0), head)
 
 
 def init_torch02(network: nn.Module) -> None:

@@ -249,7 +249,7 @@ def test_a_missing_folder_says_where_it_should_be(tmp_path: Path, monkeypatch: p
         monkeypatch.delenv("REELBENCH_DATA", raising=False)
         VideoFolder().store("train")
     monkeypatch.setenv("REELBENCH_DATA", str(tmp_path))
-    with pytest.raises(BenchError, match=r"/videos does not exist\. Expected a folder with class/clip\.mp4"):
+    with pytest.raises(BenchError, match=r"/videos does not exist\. Expected there: class/clip\.mp4"):
         VideoFolder().store("train")
     (tmp_path / "videos").write_text("")
     with pytest.raises(BenchError, match=r"/videos is a file"):

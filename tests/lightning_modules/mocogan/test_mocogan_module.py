@@ -6,7 +6,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from datamodules.base import ClipData
 from datamodules.errors import BenchError
@@ -44,6 +44,8 @@ VARIANTS: list[dict[str, Any]] = [
     {**CATEGORICAL, "use_infogan": True, "q_loss": "infogan"},
     {**CATEGORICAL, "use_infogan": True, "use_categories": True},
     {"dim_category": 6, "init": "default", "channels": 1},
+    {**CATEGORICAL, "category_input": "gru", "use_infogan": True, "q_loss": "infogan"},
+    {"image_discriminator": "none"},
 ]
 
 
@@ -53,11 +55,12 @@ def test_losses_are_finite_and_reach_every_parameter_of_their_player(options: di
     module = tiny(**options, size=size, frames=16)
     clips, frames = clips_and_frames(module)
     labels = torch.tensor([0, 2, 1]) if module.use_categories else None
-    rounds = [
-        (module.image_discriminator, lambda: module.image_discriminator_losses(frames)),
+    rounds: list[tuple[nn.Module, Callable[[], dict[str, Tensor]]]] = [
         (module.video_discriminator, lambda: module.video_discriminator_losses(clips, labels)),
         (module.generator, lambda: module.generator_losses(3, 3)),
     ]
+    if module.image_discriminator is not None:
+        rounds.insert(0, (module.image_discriminator, lambda: module.image_discriminator_losses(frames)))
     for player, losses in rounds:
         module.zero_grad()
         values = losses()
@@ -133,6 +136,15 @@ def test_a_step_updates_each_player_once_in_the_official_order(squares: Data, tr
     assert run.global_step == 2
     assert order == ["image_discriminator", "video_discriminator", "generator"] * 2
     assert all(not torch.equal(parameter, before[name]) for name, parameter in module.named_parameters())
+
+
+def test_without_the_image_discriminator(squares: Data, trainer: TrainerFactory) -> None:
+    module = tiny(image_discriminator="none")
+    assert set(module.streams) == {"clips"}
+    before = {name: p.clone() for name, p in module.named_parameters()}
+    trainer(max_steps=1).fit(module, squares())
+    assert module.players.names == ["video_discriminator", "generator"]
+    assert all(not torch.equal(p, before[name]) for name, p in module.named_parameters())
 
 
 def test_logged_values(squares: Data, trainer: TrainerFactory) -> None:
@@ -247,9 +259,11 @@ def test_sampling_leaves_the_global_generators_alone(sampler: MoCoGAN) -> None:
 
 
 def test_any_length_and_no_clips_at_all(sampler: MoCoGAN) -> None:
-    sampler.frames = 32
-    assert sampler.sample({}, ClipNoise(0, torch.arange(2))).shape == (2, 3, 32, 32, 32)
-    assert sampler.sample({}, ClipNoise(0, torch.arange(0))).shape == (0, 3, 32, 32, 32)
+    short = sampler.sample({}, ClipNoise(0, torch.arange(2)))
+    with sampler.at_length(32):
+        assert sampler.sample({}, ClipNoise(0, torch.arange(2))).shape == (2, 3, 32, 32, 32)
+        assert sampler.sample({}, ClipNoise(0, torch.arange(0))).shape == (0, 3, 32, 32, 32)
+    assert torch.equal(sampler.sample({}, ClipNoise(0, torch.arange(2))), short)
 
 
 def test_every_category_is_sampled() -> None:
@@ -273,6 +287,7 @@ def test_every_category_is_sampled() -> None:
         ({"frames": 9}, "frames must be at least 10"),
         ({"video_discriminator": "video", "size": 64, "frames": 15}, "frames must be at least 16"),
         ({"size": 48}, "found size 48"),
+        ({"category_input": "gru"}, "category_input gru needs dim_category of at least 1, found 0"),
     ],
 )
 def test_arguments_that_do_not_fit_each_other(options: dict[str, Any], message: str) -> None:
@@ -310,6 +325,24 @@ def test_data_without_categories(squares: Data, trainer: TrainerFactory) -> None
     store.attributes = {}
     with pytest.raises(BenchError, match="attributes\\['category'\\], which squares lacks"):
         trainer(max_steps=1).fit(tiny(**CATEGORICAL, use_categories=True), data)
+
+
+def test_categories_numbered_otherwise_than_when_trained(squares: Data, trainer: TrainerFactory) -> None:
+    data: Any = squares()
+    data.categories = ["bend", "jack", "wave"]
+    module = tiny(**CATEGORICAL, use_categories=True)
+    trainer(max_steps=1).fit(module, data)
+    checkpoint: dict[str, Any] = {}
+    module.on_save_checkpoint(checkpoint)
+    again = tiny(**CATEGORICAL, use_categories=True)
+    again.on_load_checkpoint(checkpoint)
+    again.prepare(data)
+    data.categories = ["jack", "bend", "wave"]
+    with pytest.raises(
+        BenchError, match="categories of squares are jack, bend, wave, this model learnt bend, jack, wa"
+    ):
+        again.prepare(data)
+    tiny(**CATEGORICAL).prepare(data)  # without labels the numbers mean nothing
 
 
 # Precision and compilation

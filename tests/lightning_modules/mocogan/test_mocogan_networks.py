@@ -145,6 +145,19 @@ def test_category_enters_after_the_gru() -> None:
     assert torch.equal(other[..., 9:], g.latents(h0, e, content, category)[..., 9:])
 
 
+def test_category_enters_the_gru_in_the_paper() -> None:
+    g = small(dim_category=4, category_input="gru")
+    h0, e, content, category = codes(g, 2, 3)
+    z = g.latents(h0, e, content, category)
+    assert z.shape == (2, 3, 5 + 3) and torch.equal(z[..., :5], content[:, None].expand(-1, 3, -1))
+    moved = g.latents(h0, e, content, category.roll(1, 1))
+    assert torch.equal(moved[..., :5], z[..., :5]) and (moved[..., 5:] != z[..., 5:]).all()
+    by_hand = h0
+    for eps in e.unbind(1):
+        by_hand = g.recurrent(torch.cat([category, eps], 1), by_hand)
+    assert torch.equal(z[:, -1, 5:], by_hand)
+
+
 def test_one_hot() -> None:
     assert small(dim_category=3).one_hot(torch.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
     assert small(dim_category=0).one_hot(torch.tensor([0, 0])).shape == (2, 0)
