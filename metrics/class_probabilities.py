@@ -1,5 +1,6 @@
 """What a classifier of clips says of them, as probabilities."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -11,19 +12,21 @@ from metrics.features.base import Extractor
 Outputs = Literal["logits", "probabilities"]
 
 
-def check_classifier(metric: str, classifier: Extractor, outputs: str = "logits") -> None:
-    """Raises `BenchError` unless `classifier` sees whole clips, knows two classes or more, and `outputs` is known."""
-    if classifier.level != "clip" or classifier.num_features < 2:
+def check_classifier(
+    metric: str, classifier: Extractor, outputs: str = "logits", levels: Sequence[str] = ("clip",)
+) -> None:
+    """Raises `BenchError` unless `classifier` sees one of `levels`, knows two classes or more, and gives `outputs`."""
+    if classifier.level not in levels or classifier.num_features < 2:
         raise BenchError(
-            f"{metric} needs a classifier of level clip with at least 2 classes, {classifier.name} has level "
-            f"{classifier.level} and {classifier.num_features}"
+            f"{metric} needs a classifier of level {' or '.join(levels)} with at least 2 classes, {classifier.name} "
+            f"has level {classifier.level} and {classifier.num_features}"
         )
     if outputs not in ("logits", "probabilities"):
         raise BenchError(f"{metric}: outputs must be logits or probabilities, found {outputs!r}")
 
 
 def class_probabilities(metric: str, classifier: Extractor, clips: Tensor, outputs: Outputs) -> Tensor:
-    """B classes float64, each row sums to 1.
+    """B classes, or B T classes of a frame-level classifier, float64; each row sums to 1.
 
     Args:
         clips: uint8 B C T H W.
@@ -36,8 +39,8 @@ def class_probabilities(metric: str, classifier: Extractor, clips: Tensor, outpu
     if not values.isfinite().all():
         raise BenchError(f"{metric}: {classifier.name} gives NaN or infinity for some clips")
     if outputs == "logits":
-        return values.softmax(dim=1)
-    totals = values.sum(dim=1)
+        return values.softmax(dim=-1)
+    totals = values.sum(dim=-1)
     if (values < 0).any() or ((totals - 1).abs() > 1e-3).any():
         low, high = totals.aminmax()
         raise BenchError(
@@ -45,7 +48,7 @@ def class_probabilities(metric: str, classifier: Extractor, clips: Tensor, outpu
             f"{float(values.min()):.4g} and they sum to {float(low):.4g} to {float(high):.4g}; logits are "
             "`outputs: logits`"
         )
-    return values / totals[:, None]
+    return values / totals[..., None]
 
 
 def entropy(probabilities: Tensor) -> Tensor:
