@@ -73,6 +73,11 @@ def frame_files(path: Path, count: int, side: int = 16) -> None:
         save_strip(path / f"{number}.png", marked(1, side, side, first=number))
 
 
+def broken_frame(path: Path) -> None:
+    frame_files(path, 3)
+    (path / "2.png").write_bytes(b"?")
+
+
 def still(path: Path) -> None:
     save_strip(path, marked(1), format="JPEG" if path.suffix == ".jpg" else "PNG")
 
@@ -159,7 +164,7 @@ CASES: list[tuple[str, str, Make]] = [
     ("still picture", "still.jpg", still),
     ("strip of 9 frames", "strip.png", lambda p: save_strip(p, noise_video(0, 9))),
     ("folder of 9 frames", "frames", lambda p: frame_files(p, 9)),
-    ("folder with a broken frame", "broken frame", lambda p: (frame_files(p, 3), (p / "2.png").write_bytes(b"?"))),
+    ("folder with a broken frame", "broken frame", broken_frame),
     ("one frame", "one frame.mp4", lambda p: write_video(p, marked(1))),
     ("fewer frames than the table asks for", "short.mp4[0:40]", lambda p: write_video(p)),
 ]

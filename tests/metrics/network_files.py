@@ -42,7 +42,7 @@ def write_chainer(path: Path, values: Mapping[str, Tensor]) -> Path:
     for name, value in values.items():
         unit, _, leaf = name.rpartition(".")
         arrays[f"{unit}/{leaves[leaf]}"] = value.numpy()
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
     return path
 
 

@@ -190,7 +190,7 @@ def test_lpips_written_out(net: str, side: int) -> None:
         prepared = ((frames.numpy().transpose(0, 2, 3, 1) + 1) / 2 - mean) / std
         taps.append(network.backbone(torch.from_numpy(prepared.transpose(0, 3, 1, 2)).float()))
     for x, y, head in zip(*taps, network.heads.values(), strict=True):
-        weight = head.model[1].weight.numpy().ravel()  # type: ignore[index, union-attr, operator]
+        weight = head.model[1].weight.numpy().ravel()
         unit = [f.numpy() / np.sqrt((f.numpy() ** 2).sum(1, keepdims=True) + 1e-20) for f in (x, y)]
         total += np.einsum("nchw,c->nhw", (unit[0] - unit[1]) ** 2, weight).mean((1, 2))
     np.testing.assert_allclose(network(a, b).numpy(), total, rtol=2e-3)
