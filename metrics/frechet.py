@@ -107,6 +107,6 @@ class FrechetDistance(FeatureMetric):
 
 
 def distance_name(extractor: Extractor, ddof: int) -> str:
-    """`fvd`, `fid`, or `frechet[NAME]` and `frechet_frame[NAME]` where weights or settings are not the published ones."""
+    """`fvd`, `fid`, or `frechet[NAME]`, `frechet_frame[NAME]` where weights or settings are not the published ones."""
     plain = f"frechet{'_frame' if extractor.level == 'frame' else ''}[{extractor.name}]"
     return (extractor.distance_name if ddof == 1 else None) or plain
