@@ -79,7 +79,8 @@ class C3D(PublishedExtractor):
             and cuts out the middle.
 
     Raises:
-        BenchError: an unknown preparation, one of `path` and `mean` without the other, or they do not hold what they should.
+        BenchError: an unknown preparation, one of `path` and `mean` without the other, or files that do not hold what
+            they should.
     """
 
     name = "c3d"
