@@ -72,6 +72,9 @@ class VideoMetric(Metric):
     def prepare(self, data: "ClipData", protocol: "Protocol") -> None:
         """Called once before the first update, on every rank; for metrics that read the training set."""
 
+    def recall(self, protocol: "Protocol") -> None:
+        """Called after `prepare` on every rank, in the same order: where a metric keeps results on disk."""
+
     def update(self, fake: Tensor | None, real: Tensor | None, batch: VideoBatch | None) -> None:
         """Takes clips in; with none it does nothing, since a rank may have none.
 

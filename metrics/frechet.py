@@ -1,19 +1,15 @@
 """Frechet distance between feature distributions: FVD, FID and their kin, by the extractor."""
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from datamodules.errors import BenchError
-from metrics.bank import DescribingMetric, Rows
-from metrics.base import MetricResult
+from metrics.bank import Rows
+from metrics.feature_metric import FeatureMetric, few_for, jackknife
 from metrics.features.base import Extractor
-
-if TYPE_CHECKING:
-    from datamodules.base import ClipData
-    from metrics.protocol import Protocol
 
 
 class Gaussian(NamedTuple):
@@ -58,24 +54,16 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 
 
 def jackknife_error(fake: Rows, real: Rows, ddof: int, groups: int) -> float | None:
-    """Standard error by leaving out one group of clips at a time; the i-th clip is in group i modulo `groups`.
+    """See `jackknife`."""
 
-    A group leaves both sides at once: the sides are independent, so their variances add. All frames of a clip are in
-    one group. None where a side would be left with fewer than two clips.
-    """
-    groups = min(groups, fake.clips, real.clips)
-    if groups < 3:
-        return None
+    def without(groups: int, group: int) -> float:
+        kept = [rows.values[rows.place % groups != group] for rows in (fake, real)]
+        return frechet_distance(fit(kept[0], ddof), fit(kept[1], ddof))
 
-    def without(rows: Rows, group: int) -> Gaussian:
-        return fit(rows.values[rows.place % groups != group], ddof)
-
-    distances = [frechet_distance(without(fake, group), without(real, group)) for group in range(groups)]
-    left_out = torch.tensor(distances, dtype=torch.float64)
-    return float(((groups - 1) * left_out.var(correction=0)).sqrt())
+    return jackknife(fake, real, groups, without)
 
 
-class FrechetDistance(DescribingMetric):
+class FrechetDistance(FeatureMetric):
     """Frechet distance between the features of generated and real clips.
 
     The name says whose features: `frechet[random]`, over single frames `frechet_frame[random]`; `fvd` and the like are
@@ -98,20 +86,12 @@ class FrechetDistance(DescribingMetric):
         frames_per_clip: int | None = None,
         jackknife_groups: int = 16,
     ) -> None:
-        super().__init__(fake=extractor.num_features, real=extractor.num_features)
-        plain = f"frechet{'_frame' if extractor.level == 'frame' else ''}[{extractor.name}]"
-        self.name = (extractor.distance_name if ddof == 1 else None) or plain
+        super().__init__(distance_name(extractor, ddof), extractor, frames_per_clip)
         if ddof not in (0, 1):
             raise BenchError(f"{self.name}: ddof must be 0 or 1, found {ddof}")
-        if frames_per_clip is not None and (extractor.level == "clip" or frames_per_clip < 1):
-            raise BenchError(
-                f"{self.name}: frames_per_clip = {frames_per_clip} must be at least 1 and goes with a frame-level "
-                "extractor; the length of clips is set by the protocol"
-            )
         if jackknife_groups < 0:
             raise BenchError(f"{self.name}: jackknife_groups must be at least 0, found {jackknife_groups}")
-        self.extractor, self.ddof = extractor, ddof
-        self.frames_per_clip, self.jackknife_groups = frames_per_clip, jackknife_groups
+        self.ddof, self.jackknife_groups = ddof, jackknife_groups
 
     @property
     def fingerprint(self) -> str:
@@ -119,37 +99,14 @@ class FrechetDistance(DescribingMetric):
         frames = "" if self.extractor.level == "clip" else f", frames per clip {self.frames_per_clip or 'all'}"
         return f"frechet, float64, ddof {self.ddof}{frames}; {self.extractor.fingerprint}"
 
-    def prepare(self, data: "ClipData", protocol: "Protocol") -> None:
-        """Refuses clips that are too short before anything is sampled."""
-        self._check_length(protocol.scored_frames)
+    def between(self, fake: Rows, real: Rows) -> tuple[float, float | None, str]:
+        """See `FeatureMetric.between`."""
+        value = frechet_distance(fit(fake.values, self.ddof), fit(real.values, self.ddof))
+        error = jackknife_error(fake, real, self.ddof, self.jackknife_groups)
+        return value, error, few_for(self.extractor.num_features, self.extractor.level, fake, real)
 
-    def _check_length(self, frames: int) -> None:
-        need = max(self.extractor.min_frames, self.frames_per_clip or 1)
-        if frames < need:
-            raise BenchError(
-                f"{self.name} needs clips of at least {need} frames, found {frames}; raise protocol.frames"
-            )
 
-    def describe(self, clips: Tensor) -> Tensor:
-        """B d, or B frames d."""
-        self._check_length(clips.shape[2])
-        if self.frames_per_clip is not None:
-            at = torch.linspace(0, clips.shape[2] - 1, self.frames_per_clip).round().long()
-            clips = clips[:, :, at.to(clips.device)]
-        return self.extractor(clips)
-
-    def measure(self) -> MetricResult:
-        """See `VideoMetric.result`; no value from fewer than two clips of a kind, or features that are not finite."""
-        fake, real = self.rows("fake"), self.rows("real")
-        value = error = None
-        if min(fake.clips, real.clips) < 2:
-            note = f"needs at least 2 clips of each kind, got {fake.clips} generated and {real.clips} real"
-        elif not (fake.values.isfinite().all() and real.values.isfinite().all()):
-            note = f"{self.extractor.name} features hold NaN or infinity"
-        else:
-            value = frechet_distance(fit(fake.values, self.ddof), fit(real.values, self.ddof))
-            error = jackknife_error(fake, real, self.ddof, self.jackknife_groups)
-            count, dims = min(len(fake.values), len(real.values)), self.extractor.num_features
-            # Below d features the covariance is singular and the estimate's bias larger than most differences.
-            note = f"fewer than {dims} dims: {count} {self.extractor.level}s" if count < dims else ""
-        return MetricResult(value, error, real.clips, fake.clips, self.fingerprint, note)
+def distance_name(extractor: Extractor, ddof: int) -> str:
+    """`fvd`, `fid`, or `frechet[NAME]`, `frechet_frame[NAME]` where weights or settings are not the published ones."""
+    plain = f"frechet{'_frame' if extractor.level == 'frame' else ''}[{extractor.name}]"
+    return (extractor.distance_name if ddof == 1 else None) or plain

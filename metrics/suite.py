@@ -1,6 +1,7 @@
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,6 +41,7 @@ class MetricSuite:
                     f"its key must be {metric.name}, or begin with it"
                 )
         self.metrics = dict(metrics)
+        self._extractors = _shared(self.metrics.values())
         self._protocol: Protocol | None = None
         self._missing: dict[str, str] = {}  # notes of the columns that cannot be measured here
 
@@ -93,6 +95,9 @@ class MetricSuite:
             except MissingWeights as error:
                 self._missing[column] = error.note
         self._missing = _of_all_ranks(self._missing)
+        for column, metric in self.metrics.items():
+            if column not in self._missing:  # on any rank: recalling is collective
+                metric.recall(protocol)
         for column, why in self._missing.items():
             log.warning("%s will have no value: %s", column, why)
 
@@ -125,6 +130,20 @@ class MetricSuite:
         index = batch["index"]
         of_fake, of_real = index < self.protocol.n_fake, index < self.protocol.n_real
         fake, real = self._scored("fake", fake, of_fake), self._scored("real", real, of_real)
+        with ExitStack() as stack:
+            for extractor in self._extractors:
+                stack.enter_context(extractor.remembering())
+            self._feed(fake, real, batch, of_fake, of_real, sample)
+
+    def _feed(
+        self,
+        fake: Tensor | None,
+        real: Tensor | None,
+        batch: VideoBatch,
+        of_fake: Tensor,
+        of_real: Tensor,
+        sample: int,
+    ) -> None:
         for column, metric in self.metrics.items():
             if column in self._missing or (sample and not isinstance(metric, FrameMetric)):
                 continue
@@ -200,6 +219,16 @@ class MetricSuite:
         if not math.isfinite(result.value):
             return _withdrawn(result, f"the value is {result.value}")
         return result
+
+
+def _shared(metrics: Iterable[VideoMetric]) -> list[Extractor]:
+    """Lets metrics whose extractors have one fingerprint use one of them, and returns those that are used."""
+    used: dict[str, Extractor] = {}
+    for metric in metrics:
+        for name, module in metric.named_children():
+            if isinstance(module, Extractor):
+                setattr(metric, name, used.setdefault(f"{type(module).__qualname__} {module.fingerprint}", module))
+    return list(used.values())
 
 
 def _of_all_ranks(missing: dict[str, str]) -> dict[str, str]:

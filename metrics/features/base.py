@@ -28,6 +28,7 @@ class Extractor(nn.Module):
         weights: name in `metrics.weights.CATALOGUE`; None where the weights are made or given, not published.
         distance_name: what the Frechet distance of these features is called where weights and settings are those by
             which a published score is defined, such as `fvd`; None otherwise.
+        keep_real: whether features of real clips are worth keeping on disk; by default those of published weights.
     """
 
     name: str
@@ -38,6 +39,21 @@ class Extractor(nn.Module):
     weights: str | None = None
     distance_name: str | None = None
     _loaded = False
+    _memory: dict[tuple[int, int | None], tuple[Tensor, Tensor]] | None = None
+
+    @property
+    def keep_real(self) -> bool:
+        """See the class."""
+        return self.weights is not None
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Inside, features of the same tensor are computed once, whatever asks for them."""
+        self._memory = {}
+        try:
+            yield
+        finally:
+            self._memory = None
 
     def freeze(self) -> None:
         """Eval mode and no gradients, once all weights are in place."""
@@ -82,11 +98,12 @@ class Extractor(nn.Module):
         """uint8 B 3 T H W -> B d (clip) or B T d (frame)."""
         raise NotImplementedError(f"{type(self).__name__}.features")
 
-    def forward(self, clips: Tensor) -> Tensor:
+    def forward(self, clips: Tensor, frames_per_clip: int | None = None) -> Tensor:
         """Features in float32; grey clips are repeated to three channels.
 
         Args:
             clips: uint8 B C T H W with C 1 or 3.
+            frames_per_clip: look at so many frames of each clip, evenly spaced, first and last included.
 
         Returns:
             B d (clip level) or B T d (frame level).
@@ -98,9 +115,19 @@ class Extractor(nn.Module):
         check_clips(self.name, "clips", clips)
         if clips.shape[2] < self.min_frames:
             raise BenchError(f"{self.name} features need at least {self.min_frames} frames, found {clips.shape[2]}")
+        key = (id(clips), frames_per_clip)
+        if self._memory is not None and key in self._memory:
+            return self._memory[key][1]
         self.prepare()
+        seen = clips
+        if frames_per_clip is not None:
+            at = torch.linspace(0, clips.shape[2] - 1, frames_per_clip).round().long()
+            seen = clips[:, :, at.to(clips.device)]
         with torch.no_grad(), full_precision(clips.device):
-            return self.features(clips.expand(-1, 3, -1, -1, -1)).float()
+            features = self.features(seen.expand(-1, 3, -1, -1, -1)).float()
+        if self._memory is not None:
+            self._memory[key] = (clips, features)  # the clips too: while they live nothing else has their id
+        return features
 
 
 @contextmanager

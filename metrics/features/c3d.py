@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,16 @@ from metrics.weights import identity, locate
 
 FRAMES, SIDE, CLASSES = 16, 112, 101
 MEAN_SHAPE = (3, FRAMES, 128, 171)  # of the clips that C3D was trained on, before they were cropped
-_CROP = slice(8, 120)  # rows and columns of the mean that TGAN takes off
+Preparation = Literal["tgan2", "tgan"]
+# Rows and columns of the mean that are taken off: TGANv2's of the mean as it is; TGAN's of its middle 128 columns.
+_CROPS: Mapping[Preparation, tuple[slice, slice]] = {
+    "tgan2": (slice(8, 120), slice(8, 120)),
+    "tgan": (slice(8, 120), slice(29, 141)),
+}
+_PREPARED: Mapping[Preparation, str] = {
+    "tgan2": "align-corners bilinear to 112x112, blue first, mean taken off at [8:120, 8:120]",
+    "tgan": "bicubic to 128x128, blue first, mean taken off at [:, 21:149], cropped to [8:120, 8:120]",
+}
 # Convolutions between two poolings.
 STAGES: tuple[tuple[str, ...], ...] = (("1a",), ("2a",), ("3a", "3b"), ("4a", "4b"), ("5a", "5b"))
 _CLIPS_AT_ONCE = 8
@@ -65,9 +75,12 @@ class C3D(PublishedExtractor):
     Args:
         path: weights in chainer's naming (`conv1a/W` to `fc8/b`, .npz); None takes the published ones, `c3d_ucf101`.
         mean: .npz with the one array 3 16 128 171 that is taken off, blue first; given if `path` is.
+        preparation: of the frames: `tgan2` brings them straight to 112x112, `tgan` to 128x128 by OpenCV's bicubic rule
+            and cuts out the middle.
 
     Raises:
-        BenchError: one of `path` and `mean` without the other, or they do not hold what they should.
+        BenchError: an unknown preparation, one of `path` and `mean` without the other, or files that do not hold what
+            they should.
     """
 
     name = "c3d"
@@ -75,13 +88,13 @@ class C3D(PublishedExtractor):
     num_features = CLASSES
     min_frames = FRAMES
     weights = "c3d_ucf101"
-    preprocessing = (
-        "x*128/127.5, align-corners bilinear to 112x112, blue first, mean taken off at [8:120, 8:120], 16 frames, "
-        "softmax over 101 classes"
-    )
 
-    def __init__(self, path: Path | None = None, mean: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, mean: Path | None = None, preparation: Preparation = "tgan2") -> None:
         super().__init__()
+        if preparation not in _CROPS:
+            raise BenchError(f"c3d: preparation must be {' or '.join(_CROPS)}, found {preparation!r}")
+        self.preparation: Preparation = preparation
+        self.preprocessing = f"x*128/127.5, {_PREPARED[preparation]}, 16 frames, softmax over 101 classes"
         if (path is None) != (mean is None):
             raise BenchError(f"c3d: path and mean go together, found path = {path} and mean = {mean}")
         self.mean_path = mean
@@ -96,7 +109,7 @@ class C3D(PublishedExtractor):
 
     def read(self, path: Path) -> None:
         """Fills network and mean."""
-        mean = read_mean(self.mean_path or locate("c3d_ucf101_mean"))
+        mean = read_mean(self.mean_path or locate("c3d_ucf101_mean"), self.preparation)
         super().read(path)
         self.get_buffer("mean").copy_(mean)
 
@@ -119,14 +132,17 @@ class C3D(PublishedExtractor):
     def preprocess(self, clips: Tensor) -> Tensor:
         """uint8 B 3 16 H W -> B 3 16 112 112, blue first.
 
-        TGAN scales from [-1, 1] by 128, which makes 255 into 256, and looks at i (n_in - 1) / (n_out - 1).
+        Both codes scale from [-1, 1] by 128, which makes 255 into 256. TGANv2's looks at i (n_in - 1) / (n_out - 1).
         """
         frames = clips.flip(1).transpose(1, 2).flatten(0, 1).float() * (128 / 127.5)  # BT 3 H W
-        frames = F.interpolate(frames, (SIDE, SIDE), mode="bilinear", align_corners=True)
+        if self.preparation == "tgan2":
+            frames = F.interpolate(frames, (SIDE, SIDE), mode="bilinear", align_corners=True)
+        else:  # OpenCV and torch have the same cubic, a = -0.75 at half-pixel places
+            frames = F.interpolate(frames, (128, 128), mode="bicubic", align_corners=False)[..., 8:120, 8:120]
         return frames.unflatten(0, (len(clips), FRAMES)).transpose(1, 2) - self.get_buffer("mean")
 
 
-def read_mean(path: Path) -> Tensor:
+def read_mean(path: Path, preparation: Preparation = "tgan2") -> Tensor:
     """The mean clip's part that is taken off, 3 16 112 112.
 
     Raises:
@@ -137,4 +153,4 @@ def read_mean(path: Path) -> Tensor:
     if len(means) != 1 or means[0].shape != MEAN_SHAPE or not means[0].isfinite().all():
         found = {key: tuple(value.shape) for key, value in arrays.items()}
         raise BenchError(f"{path} must hold one array of {MEAN_SHAPE} finite numbers, found {found}")
-    return means[0][..., _CROP, _CROP].float()
+    return means[0][..., _CROPS[preparation][0], _CROPS[preparation][1]].float()

@@ -129,6 +129,25 @@ def test_c3d_sees_blue_first_less_the_mean(c3d: C3D) -> None:
     np.testing.assert_allclose(row.numpy(), np.linspace(0, 29, 112) * 128 / 127.5, atol=1e-3)
 
 
+def test_c3d_prepares_as_tgan(tmp_path: Path) -> None:
+    """OpenCV's bicubic to 128, the middle 112; the mean's columns 29 to 141, rows 8 to 120."""
+    import cv2
+
+    from metrics.features.c3d import read_mean
+
+    mean = np.random.default_rng(0).uniform(90, 120, (3, 16, 128, 171)).astype(np.float32)
+    np.savez(tmp_path / "mean.npz", mean)
+    assert np.array_equal(read_mean(tmp_path / "mean.npz", "tgan").numpy(), mean[..., 21:149][..., 8:120, 8:120])
+    clips = noise_clips(0, 1, 3, 16, 64, 64)
+    seen = C3D(preparation="tgan").preprocess(clips)
+    frame = clips[0, :, 5].permute(1, 2, 0).numpy().astype(np.float32) * np.float32(128 / 127.5)
+    expected = cv2.resize(frame, (128, 128), interpolation=cv2.INTER_CUBIC)[8:120, 8:120, ::-1].transpose(2, 0, 1)
+    np.testing.assert_allclose(seen[0, :, 5].numpy(), expected, atol=0.02)
+    assert C3D(preparation="tgan").fingerprint != C3D().fingerprint
+    with pytest.raises(BenchError, match="preparation must be tgan2 or tgan, found 'x'"):
+        C3D(preparation="x")  # type: ignore[arg-type]
+
+
 def test_c3d_written_out(c3d: C3D) -> None:
     """Layer after layer by functions; the last pooling keeps the seventh row as a window of its own."""
     net = dict(c3d.network.named_parameters())

@@ -13,8 +13,10 @@ from metrics.base import MetricResult, VideoMetric, to_uint8
 from metrics.content import AverageContentDistance
 from metrics.features.random import RandomFeatures
 from metrics.frechet import FrechetDistance
+from metrics.kernel_distance import KernelDistance
 from metrics.novelty import Diversity, NearestTrainingClip
 from metrics.pixel import PSNR, SSIM
+from metrics.precision_recall import Precision, Recall
 from metrics.protocol import ProtocolSettings
 from metrics.suite import MetricSuite
 from tests.metrics.array_data import ArrayData, noise_clips, numbered
@@ -27,6 +29,10 @@ def every_metric() -> dict[str, VideoMetric]:
         AverageContentDistance(),
         FrechetDistance(RandomFeatures("clip", num_features=8)),
         FrechetDistance(RandomFeatures("frame", num_features=8)),
+        KernelDistance(RandomFeatures("clip", num_features=8)),
+        KernelDistance(RandomFeatures("frame", num_features=8), subsets=3, subset_size=7),
+        Precision(RandomFeatures("clip", num_features=8), k=1),
+        Recall(RandomFeatures("frame", num_features=8), k=1),
         NearestTrainingClip(),
         Diversity(),
     ]
