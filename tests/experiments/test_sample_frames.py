@@ -16,7 +16,24 @@ OFF = ["--wandb.enabled", "false"]
 
 
 def test_longer_clips_of_the_command_line(tmp_path: Path) -> None:
-    assert main(["sample", WEIGHTS, "--frames", "40", "--n", "1", "--out", str(tmp_path / "s"), *OFF]) == 0
+    assert (
+        main(
+            [
+                "sample",
+                WEIGHTS,
+                "--frames",
+                "40",
+                "--n",
+                "1",
+                *OFF,
+                "--runs",
+                str(tmp_path / "r"),
+                "--out",
+                str(tmp_path / "s"),
+            ]
+        )
+        == 0
+    )
     assert read_video(tmp_path / "s" / "00000.mp4").shape[0] == 40
 
 
