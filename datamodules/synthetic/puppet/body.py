@@ -75,6 +75,14 @@ LABELS = (
     "head",
 )
 
+def other_side(name: str) -> str:
+    """The left one of a right part, and the other way round; of the middle itself."""
+    side, _, part = name.partition("_")
+    return {"right": f"left_{part}", "left": f"right_{part}"}.get(side, name)
+
+
+OTHER_SIDE = [LABELS.index(other_side(label)) for label in LABELS]  # what a mirror makes of each label
+
 # limb: (from, to, radius there, radius there, depth / width, joint that it turns with, label)
 _LIMBS: dict[str, tuple[str, str, float, float, float, str, str]] = {
     "face": ("jaw", "skull", 0.082, 0.11, 1.0, "neck", "head"),

@@ -1,23 +1,29 @@
 """The embedded persons as a datamodule."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.base import ClipData, Source, Store
+from datamodules.base import Store
 from datamodules.errors import BenchError
+from datamodules.flip import Flipped
 from datamodules.generated import open_generated
 from datamodules.pose.skeletons import BODY_25, COCO_18
+from datamodules.store import CachedStore
+from datamodules.synthetic.puppet.body import OTHER_SIDE
 from datamodules.synthetic.puppet.identity import Texture
 from datamodules.synthetic.puppet.kept import BatchPuppets, check_truth, track
 from datamodules.synthetic.puppet.scene import CameraMotion, IdentitySplit, MotionSplit
-from datamodules.synthetic.puppet.store import check
+from datamodules.synthetic.puppet.sourced import SourcedStore
+from datamodules.synthetic.puppet.store import SourceRoom, check
+from datamodules.tracks import SOURCES, Track
 
+PuppetSource = Literal["none", "first", "random", "other"]
 DRAWN_LIKE = {"openpose18": COCO_18, "body25": BODY_25}  # the same joints in the same order
 
 
-class Puppet(ClipData):
+class Puppet(Flipped):
     """Textured persons moved by motion capture: no download, and everything about the frames is known exactly.
 
     Videos are rendered once, into the cache, with the truth that is asked for.
@@ -45,11 +51,18 @@ class Puppet(ClipData):
         texture: `cloth`, or `smooth` for measuring the flow by warping.
         truth: keys of `VideoBatch` given beside the frames: pose, labels (body parts), instances, mask, face_box, flow,
             flow_valid, flow_back, flow_back_valid.
-        source: a picture of the person beside the clip: its `first` frame, a `random` one of its video, or `none`.
+        source: a picture of the persons beside the clip, with its pose, mask and labels where truth names them: the
+            `first` frame, a `random` one of its video, an `other` one in which the same persons do something else,
+            turned another way (pairs as in Market-1501, where frames and video_frames are 1), or `none`.
+        source_room: whether an `other` source has the `same` background as the clip or an `other` one.
+        flip: mirrors training clips, their sources with them, with probability 1/2; right and left joints and labels
+            change places.
         seed: of the data, not of the run.
     """
 
     name = "puppet"
+    other_side = OTHER_SIDE
+    turns = frozenset(f"{picture}yaw{person}" for picture in ("", "source_") for person in ("", "_2"))
 
     def __init__(
         self,
@@ -75,12 +88,14 @@ class Puppet(ClipData):
         backgrounds: int | None = None,
         texture: Texture = "cloth",
         truth: tuple[str, ...] = ("pose",),
-        source: Source = "none",
+        source: PuppetSource = "none",
+        source_room: SourceRoom = "same",
+        flip: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
-        if video_frames < max(2, frames):
-            raise BenchError(f"data.init_args.video_frames={video_frames} must be at least 2 and frames={frames}")
+        if video_frames < frames:
+            raise BenchError(f"data.init_args.video_frames={video_frames} must be at least frames={frames}")
         self.videos = {"train": train_videos, "val": val_videos, "test": test_videos}
         for split, videos in self.videos.items():
             if videos < 1:
@@ -90,7 +105,8 @@ class Puppet(ClipData):
             raise BenchError(
                 f"data.init_args.stride must be 1 where truth names flow, found {stride}; change fps instead"
             )
-        self.skeleton, self.source, self.tracks = skeleton, source, frozenset(truth)
+        if source_room != "same" and source != "other":
+            raise BenchError(f"data.init_args.source_room={source_room} needs source=other, found {source}")
         self.drawn: dict[str, Any] = {
             "length": video_frames,
             "size": (self.height, self.width),
@@ -108,23 +124,36 @@ class Puppet(ClipData):
             "texture": texture,
         }
         check({"split": "train", **self.drawn})
-
-    @property
-    def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
-        """Joints to join where the pose is drawn."""
-        return DRAWN_LIKE[self.skeleton].limbs
+        joined = DRAWN_LIKE[skeleton]
+        self.limbs, self.skeleton = joined.limbs, joined.name
+        kept = {key: track(key, self.height, self.width, persons, len(joined)) for key in sorted(truth)}
+        self.kept, self.flip, self.source_room = kept, flip, source_room
+        self.tracks = frozenset(truth)
+        if source == "other":
+            self.tracks |= _of_source(self.tracks)
+        else:
+            self.source = source
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
         """Clips with the attributes `category`, `subject` and `yaw`, the truth asked for, and the source picture."""
         truth = frozenset(init_args.get("truth", ("pose",)))
-        source = {"source"} | ({"source_pose"} if "pose" in truth else set())
-        with_source = source if init_args.get("source", "none") != "none" else set()
-        return super().gives(**init_args) | {"attributes"} | truth | with_source
+        source = _of_source(truth) if init_args.get("source", "none") != "none" else frozenset()
+        return super().gives(**init_args) | {"attributes"} | truth | source
 
     def open_store(self, split: str) -> Store:
         """The videos of a split; the first process that needs them renders them into the cache."""
         puppets = BatchPuppets(split, self.videos[split], **self.drawn)
-        joints = len(DRAWN_LIKE[self.skeleton].joints)
-        kept = {key: track(key, self.height, self.width, self.drawn["persons"], joints) for key in sorted(self.tracks)}
-        return open_generated(f"{self.name}_{split}", puppets, kept).select(np.arange(self.videos[split]))
+        clips = self._cached(split, puppets, self.kept)
+        if not self.tracks & set(SOURCES):
+            return clips
+        of_source = {key: kept for key, kept in self.kept.items() if key in SOURCES.values()}
+        return SourcedStore(clips, self._cached(f"{split}_sources", puppets.sources(self.source_room), of_source))
+
+    def _cached(self, part: str, puppets: BatchPuppets, kept: Mapping[str, Track]) -> CachedStore:
+        return open_generated(f"{self.name}_{part}", puppets, kept).select(np.arange(len(puppets.names)))
+
+
+def _of_source(truth: frozenset[str]) -> frozenset[str]:
+    """What a batch holds of source pictures."""
+    return frozenset(key for key, of in SOURCES.items() if of in truth | {"video"})
