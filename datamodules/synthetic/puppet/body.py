@@ -75,6 +75,7 @@ LABELS = (
     "head",
 )
 
+
 def other_side(name: str) -> str:
     """The left one of a right part, and the other way round; of the middle itself."""
     side, _, part = name.partition("_")

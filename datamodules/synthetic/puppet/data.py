@@ -1,6 +1,6 @@
 """The embedded persons as a datamodule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from datamodules.base import Store
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
 from datamodules.generated import open_generated
-from datamodules.pose.skeletons import BODY_25, COCO_18
+from datamodules.pose.skeletons import BODY_25, COCO_18, skeleton
 from datamodules.store import CachedStore
 from datamodules.synthetic.puppet.body import OTHER_SIDE
 from datamodules.synthetic.puppet.identity import Texture
@@ -125,7 +125,7 @@ class Puppet(Flipped):
         }
         check({"split": "train", **self.drawn})
         joined = DRAWN_LIKE[skeleton]
-        self.limbs, self.skeleton = joined.limbs, joined.name
+        self.skeleton = joined.name
         kept = {key: track(key, self.height, self.width, persons, len(joined)) for key in sorted(truth)}
         self.kept, self.flip, self.source_room = kept, flip, source_room
         self.tracks = frozenset(truth)
@@ -133,6 +133,11 @@ class Puppet(Flipped):
             self.tracks |= _of_source(self.tracks)
         else:
             self.source = source
+
+    @property
+    def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
+        """Joints to join where the pose is drawn."""
+        return skeleton(self.skeleton).limbs
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:

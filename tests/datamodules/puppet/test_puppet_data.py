@@ -62,7 +62,8 @@ def test_joints_are_those_of_the_skeleton_that_joins_them(skeleton: str) -> None
     [
         ({"truth": ("depth",)}, "truth names depth; puppets know pose, labels"),
         ({"truth": ("flow",), "stride": 2}, "stride must be 1 where truth names flow, found 2; change fps"),
-        ({"video_frames": 8, "frames": 16}, "video_frames=8 must be at least 2 and frames=16"),
+        ({"video_frames": 8, "frames": 16}, "video_frames=8 must be at least frames=16"),
+        ({"source_room": "other"}, "source_room=other needs source=other, found none"),
         ({"val_videos": 0}, "val_videos must be at least 1, found 0"),
         ({"motions": ["swim"]}, "motions must name some of"),
         ({"identities": (0, 1, 1)}, "identities are 3 counts"),
