@@ -25,7 +25,7 @@ from datamodules.synthetic.puppet.scene import (
     split_motions,
 )
 from datamodules.synthetic.puppet.shot import Shot
-from datamodules.synthetic.puppet.staging import Stage
+from datamodules.synthetic.puppet.staging import TALL, Stage
 
 CLIP_KEYS = frozenset({"video", "pose", "visible", "occluded", "labels", "instances", "mask", "face_box"}) | {
     f"flow{way}{what}" for way in ("", "_back") for what in ("", "_valid")
@@ -105,7 +105,7 @@ class PuppetStore:
         rooms = ("", backgrounds) if backgrounds else (split, videos)
         self.stage = Stage(
             scenes=scenes,
-            identities=draw_identities([(seed, home, i) for i in range(people)], texture),
+            identities=draw_identities([(seed, home, i) for i in range(people)], texture, height / TALL),
             backgrounds=keyed_rng("puppet rooms", seed, rooms[0]).random((rooms[1], DRAWS)).astype(np.float32),
             grain=keyed_rng("puppet grain", seed).random((height, wide), dtype=np.float32) * 2 - 1,
             height=height,
