@@ -1,7 +1,7 @@
 """The embedded persons as a datamodule."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -9,10 +9,12 @@ from datamodules.base import Store
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
 from datamodules.generated import open_generated
-from datamodules.pose.skeletons import BODY_25, COCO_18, skeleton
+from datamodules.pose.skeletons import skeleton as skeleton_named
 from datamodules.store import CachedStore
-from datamodules.synthetic.puppet.body import OTHER_SIDE
+from datamodules.synthetic.puppet.body import LABELS, OTHER_SIDE
+from datamodules.synthetic.puppet.condition import SIDED, Condition
 from datamodules.synthetic.puppet.identity import Texture
+from datamodules.synthetic.puppet.kept import DRAWN_LIKE as DRAWN_LIKE
 from datamodules.synthetic.puppet.kept import BatchPuppets, check_truth, track
 from datamodules.synthetic.puppet.scene import CameraMotion, IdentitySplit, MotionSplit
 from datamodules.synthetic.puppet.sourced import SourcedStore
@@ -20,7 +22,6 @@ from datamodules.synthetic.puppet.store import SourceRoom, check
 from datamodules.tracks import SOURCES, Track
 
 PuppetSource = Literal["none", "first", "random", "other"]
-DRAWN_LIKE = {"openpose18": COCO_18, "body25": BODY_25}  # the same joints in the same order
 
 
 class Puppet(Flipped):
@@ -51,6 +52,9 @@ class Puppet(Flipped):
         texture: `cloth`, or `smooth` for measuring the flow by warping.
         truth: keys of `VideoBatch` given beside the frames: pose, labels (body parts), instances, mask, face_box, flow,
             flow_valid, flow_back, flow_back_valid.
+        condition: what frames are to be made from, drawn from what is known: stick figures as `edn` (Everybody Dance
+            Now) or `vid2vid` draws them, `edges` of body parts and persons (one channel), or `none`. pix2pixHD's label
+            maps are the truth `labels` and `instances`.
         source: a picture of the persons beside the clip, with its pose, mask and labels where truth names them: the
             `first` frame, a `random` one of its video, an `other` one in which the same persons do something else,
             turned another way (pairs as in Market-1501, where frames and video_frames are 1), or `none`.
@@ -61,6 +65,7 @@ class Puppet(Flipped):
     """
 
     name = "puppet"
+    classes = len(LABELS)  # of `labels`
     other_side = OTHER_SIDE
     turns = frozenset(f"{picture}yaw{person}" for picture in ("", "source_") for person in ("", "_2"))
 
@@ -88,6 +93,7 @@ class Puppet(Flipped):
         backgrounds: int | None = None,
         texture: Texture = "cloth",
         truth: tuple[str, ...] = ("pose",),
+        condition: Condition = "none",
         source: PuppetSource = "none",
         source_room: SourceRoom = "same",
         flip: bool = False,
@@ -107,6 +113,13 @@ class Puppet(Flipped):
             )
         if source_room != "same" and source != "other":
             raise BenchError(f"data.init_args.source_room={source_room} needs source=other, found {source}")
+        if condition not in get_args(Condition):
+            raise BenchError(f"data.init_args.condition must be one of {get_args(Condition)}, found {condition!r}")
+        if flip and condition in SIDED:
+            raise BenchError(
+                f"data.init_args.flip=true with condition={condition}: its colours tell right from left, and a mirrored"
+                " drawing would swap them; set flip to false"
+            )
         self.drawn: dict[str, Any] = {
             "length": video_frames,
             "size": (self.height, self.width),
@@ -125,10 +138,11 @@ class Puppet(Flipped):
         }
         check({"split": "train", **self.drawn})
         joined = DRAWN_LIKE[skeleton]
-        self.skeleton = joined.name
-        kept = {key: track(key, self.height, self.width, persons, len(joined)) for key in sorted(truth)}
-        self.kept, self.flip, self.source_room = kept, flip, source_room
-        self.tracks = frozenset(truth)
+        self.tracks = frozenset(truth) | _condition(condition)
+        self.kept = {
+            key: track(key, self.height, self.width, persons, len(joined), condition) for key in sorted(self.tracks)
+        }
+        self.skeleton, self.condition, self.flip, self.source_room = joined.name, condition, flip, source_room
         if source == "other":
             self.tracks |= _of_source(self.tracks)
         else:
@@ -137,18 +151,19 @@ class Puppet(Flipped):
     @property
     def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
         """Joints to join where the pose is drawn."""
-        return skeleton(self.skeleton).limbs
+        return skeleton_named(self.skeleton).limbs
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
         """Clips with the attributes `category`, `subject` and `yaw`, the truth asked for, and the source picture."""
         truth = frozenset(init_args.get("truth", ("pose",)))
         source = _of_source(truth) if init_args.get("source", "none") != "none" else frozenset()
-        return super().gives(**init_args) | {"attributes"} | truth | source
+        condition = _condition(init_args.get("condition", "none"))
+        return super().gives(**init_args) | {"attributes"} | truth | source | condition
 
     def open_store(self, split: str) -> Store:
         """The videos of a split; the first process that needs them renders them into the cache."""
-        puppets = BatchPuppets(split, self.videos[split], **self.drawn)
+        puppets = BatchPuppets(split, self.videos[split], self.condition, **self.drawn)
         clips = self._cached(split, puppets, self.kept)
         if not self.tracks & set(SOURCES):
             return clips
@@ -157,6 +172,10 @@ class Puppet(Flipped):
 
     def _cached(self, part: str, puppets: BatchPuppets, kept: Mapping[str, Track]) -> CachedStore:
         return open_generated(f"{self.name}_{part}", puppets, kept).select(np.arange(len(puppets.names)))
+
+
+def _condition(condition: str) -> frozenset[str]:
+    return frozenset() if condition == "none" else frozenset({"condition"})
 
 
 def _of_source(truth: frozenset[str]) -> frozenset[str]:
