@@ -115,7 +115,7 @@ LIMB_FLATNESS = np.array([limb[4] for limb in LIMBS.values()], dtype=np.float32)
 def _standing() -> np.ndarray:
     """Points with all joints straight, N 3, metres."""
     at: dict[str, np.ndarray] = {"": np.zeros(3)}
-    for name, (parent, offset, *_) in (JOINTS | POINTS).items():  # type: ignore[operator]
+    for name, (parent, offset, *_) in (JOINTS | POINTS).items():
         at[name] = at[parent] + np.array(offset, dtype=np.float64)
     return np.stack([at[name] for name in POINT])
 

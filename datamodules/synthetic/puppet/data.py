@@ -9,13 +9,11 @@ from datamodules.base import Store
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
 from datamodules.generated import open_generated
-from datamodules.pose.skeletons import skeleton as skeleton_named
 from datamodules.store import CachedStore
 from datamodules.synthetic.puppet.body import LABELS, OTHER_SIDE
 from datamodules.synthetic.puppet.condition import SIDED, Condition
 from datamodules.synthetic.puppet.identity import Texture
-from datamodules.synthetic.puppet.kept import DRAWN_LIKE as DRAWN_LIKE
-from datamodules.synthetic.puppet.kept import BatchPuppets, check_truth, track
+from datamodules.synthetic.puppet.kept import DRAWN_LIKE, BatchPuppets, check_truth, track
 from datamodules.synthetic.puppet.scene import CameraMotion, IdentitySplit, MotionSplit
 from datamodules.synthetic.puppet.sourced import SourcedStore
 from datamodules.synthetic.puppet.store import SourceRoom, check
@@ -137,12 +135,13 @@ class Puppet(Flipped):
             "texture": texture,
         }
         check({"split": "train", **self.drawn})
-        joined = DRAWN_LIKE[skeleton]
+        self._joined = DRAWN_LIKE[skeleton]
         self.tracks = frozenset(truth) | _condition(condition)
         self.kept = {
-            key: track(key, self.height, self.width, persons, len(joined), condition) for key in sorted(self.tracks)
+            key: track(key, self.height, self.width, persons, len(self._joined), condition)
+            for key in sorted(self.tracks)
         }
-        self.skeleton, self.condition, self.flip, self.source_room = joined.name, condition, flip, source_room
+        self.skeleton, self.condition, self.flip, self.source_room = self._joined.name, condition, flip, source_room
         if source == "other":
             self.tracks |= _of_source(self.tracks)
         else:
@@ -151,7 +150,7 @@ class Puppet(Flipped):
     @property
     def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
         """Joints to join where the pose is drawn."""
-        return skeleton_named(self.skeleton).limbs
+        return self._joined.limbs
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:

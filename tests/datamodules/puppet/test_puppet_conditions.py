@@ -89,8 +89,8 @@ def test_edn_draws_joints_where_they_are(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(("kind", "thick"), [("edn", 0), ("vid2vid", 3)])
 def test_limbs_lie_between_their_joints(kind: str, thick: int, size: tuple[int, int]) -> None:
     pose = np.zeros((1, 1, 1, 25, 3), np.float32)
-    for joint, x, y in (("left_knee", 12.5, 20.5), ("left_ankle", 42.5, 50.5)):
-        pose[0, 0, 0, BODY_25.index(joint)] = x, y, 0.4  # hidden ones are drawn as well
+    for joint, place in (("left_knee", (12.5, 20.5)), ("left_ankle", (42.5, 50.5))):
+        pose[0, 0, 0, BODY_25.index(joint)] = *place, 0.4  # hidden ones are drawn as well
     drawn = sticks(kind, pose, BODY_25, *size)[0, :, 0].astype(int)
     paper = drawn[:, -1, -1]
     assert paper.tolist() == ([255] * 3 if kind == "edn" else [0] * 3)
@@ -154,9 +154,10 @@ def test_every_condition_has_a_cache_of_its_own() -> None:
 
 
 def test_sides_in_colours_cannot_be_mirrored() -> None:
-    for kind in ("edn", "vid2vid"):
+    kinds: tuple[Any, ...] = ("edn", "vid2vid")
+    for kind in kinds:
         with pytest.raises(BenchError, match=f"flip=true with condition={kind}: its colours tell right from left"):
-            Puppet(condition=kind, flip=True)  # type: ignore[arg-type]
+            Puppet(condition=kind, flip=True)
     assert Puppet(condition="edges", flip=True).flip
     with pytest.raises(BenchError, match=r"condition must be one of .*found 'canny'"):
         Puppet(condition="canny")  # type: ignore[arg-type]

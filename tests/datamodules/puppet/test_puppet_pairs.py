@@ -117,9 +117,10 @@ def test_sources_keep_to_the_persons_and_motions_of_their_split() -> None:
             found[split] = {*clips.attributes[key].tolist(), *sources.attributes[key].tolist()}
         stages = (clips.stage, sources.stage)
         looks[split] = {s.identities.atlas[p].tobytes() for s in stages for p in np.unique(s.scenes.person)}
-    for found in (*shown.values(), looks):
-        assert [len(found[split]) for split in SPLITS] in ([12, 5, 5], [11, 2, 2])
-        assert not (found["train"] & found["test"] or found["train"] & found["val"] or found["val"] & found["test"])
+    everything: list[dict[str, set[Any]]] = [*shown.values(), looks]
+    for sets, counts in zip(everything, ([12, 5, 5], [11, 2, 2], [12, 5, 5]), strict=True):
+        assert [len(sets[split]) for split in SPLITS] == counts
+        assert not (sets["train"] & sets["test"] or sets["train"] & sets["val"] or sets["val"] & sets["test"])
     for split, low, high in (("train", 0, 0.6), ("val", 0.6, 0.8), ("test", 0.8, 1)):
         sources = PuppetStore(split, 100, identities=(12, 5, 5), motion_split="phase").sources()
         scenes, seconds = sources.stage.scenes, load_motions().seconds[sources.stage.scenes.motion]
