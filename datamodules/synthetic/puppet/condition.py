@@ -14,7 +14,7 @@ Condition = Literal["none", "edn", "vid2vid", "edges"]
 CHANNELS = {"edn": 3, "vid2vid": 3, "edges": 1}
 SIDED = ("edn", "vid2vid")  # their colours tell right from left
 # Pixels of the frame that lines are thick at least: those of the papers, on frames of 512 lines and more, would be half
-# a pixel wide on frames of 64. From 203 lines on (EDN) and 171 (vid2vid) their share of the frame is the papers'.
+# a pixel wide on frames of 64. From 203 lines on (EDN) and 214 (vid2vid) their share of the frame is the papers'.
 EDN_RADIUS, VID2VID_WIDTH = 1.5, 2
 LEAST = 256  # lines of the canvas that EDN's figures are drawn on before they are reduced
 
