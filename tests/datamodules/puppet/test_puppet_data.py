@@ -89,6 +89,30 @@ def test_the_config_and_the_command_line() -> None:
     assert data.drawn["yaw"] == (0, 90) and data.drawn["identities"] == (3, 2, 2) and data.drawn["persons"] == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "frames", "source", "condition", "gives"),
+    [
+        ("puppet_pairs", (128, 64), 1, True, "none", {"pose", "mask", "labels"}),
+        ("puppet_source", (64, 64), 16, True, "none", {"pose", "mask", "labels"}),
+        ("puppet_poses", (128, 128), 2, False, "edn", {"pose", "face_box", "condition"}),
+        ("puppet_labels", (128, 128), 1, False, "none", {"labels", "instances"}),
+    ],
+)
+def test_the_other_configs(
+    name: str, size: tuple[int, int], frames: int, source: bool, condition: str, gives: set[str]
+) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_subclass_arguments(ClipData, "data")
+    parsed = parser.parse_args(["--config", str(CONFIGS / f"{name}.yaml")])
+    data = parser.instantiate(parsed).data
+    assert isinstance(data, Puppet) and (data.height, data.width) == size
+    assert (data.frames, data.condition, data.source) == (frames, condition, "none")
+    expected = gives | ({"source", *(f"source_{key}" for key in gives)} if source else set())
+    assert data.tracks == expected
+    assert Puppet.gives(**parsed.data.init_args.as_dict()) == {"video", "attributes", *expected}
+
+
 def test_the_motions_and_their_licence_are_package_data() -> None:
     listed = (Path(__file__).parents[3] / "setup.cfg").read_text()
     for name in ("mocap.npz", "NOTICE"):

@@ -20,6 +20,9 @@ from datamodules.synthetic.puppet.kept import BatchPuppets
 from datamodules.synthetic.puppet.motions import load_motions
 from datamodules.synthetic.puppet.sourced import SourcedStore
 from datamodules.synthetic.puppet.store import PuppetStore
+from metrics.mask_score import MaskSSIM
+from metrics.protocol import ProtocolSettings
+from metrics.suite import MetricSuite
 from tests.datamodules.puppet.test_puppet_keypoints import labels_of
 
 CONFIGS = Path(__file__).parents[3] / "experiments" / "configs" / "data"
@@ -228,6 +231,21 @@ def test_labels_of_the_right_become_labels_of_the_left() -> None:
     other = {LABELS[i]: LABELS[j] for i, j in enumerate(Puppet.other_side)}
     assert other["right_hand"] == "left_hand" and other["left_foot"] == "right_foot" and other["torso"] == "torso"
     assert sorted(Puppet.other_side) == list(range(15)) and other["background"] == "background"
+
+
+def test_pairs_are_scored_as_published_ones() -> None:
+    """PG2's mask-SSIM with the target's exact mask and with the mask drawn from the source's pose."""
+    data = puppet(**PAIRS)
+    batch = data.eval_batch("val", range(8), 1, 1, seed=0)
+    settings = ProtocolSettings(frames=1, n_real=8, n_fake=8)
+    found: dict[str, dict[str, float | None]] = {}
+    for name, fake in (("target", batch["video"]), ("source", batch["source"][:, :, None])):
+        suite = MetricSuite({"mask_ssim": MaskSSIM(), "mask_ssim_source": MaskSSIM(of="source")})
+        suite.prepare(data, settings.resolve(data))
+        suite.update(fake, batch["video"], batch)
+        found[name] = {key: result.value for key, result in suite.results().items()}
+    assert set(found["target"].values()) == {1.0}
+    assert all(value is not None and 0.5 < value < 0.97 for value in found["source"].values())
 
 
 def test_sources_must_be_as_many_as_clips() -> None:
