@@ -105,14 +105,22 @@ class Puppet(Flipped):
             if videos < 1:
                 raise BenchError(f"data.init_args.{split}_videos must be at least 1, found {videos}")
         check_truth(truth)
-        if stride != 1 and any(key.startswith("flow") for key in truth):
+        flows = any(key.startswith("flow") for key in truth)
+        if flows and stride != 1:
             raise BenchError(
                 f"data.init_args.stride must be 1 where truth names flow, found {stride}; change fps instead"
             )
+        if flows and frames < 2:
+            raise BenchError("data.init_args.frames must be at least 2 where truth names flow, found 1")
+        for key, value, known in (
+            ("condition", condition, get_args(Condition)),
+            ("source", source, get_args(PuppetSource)),
+            ("source_room", source_room, get_args(SourceRoom)),
+        ):
+            if value not in known:
+                raise BenchError(f"data.init_args.{key} must be one of {list(known)}, found {value!r}")
         if source_room != "same" and source != "other":
             raise BenchError(f"data.init_args.source_room={source_room} needs source=other, found {source}")
-        if condition not in get_args(Condition):
-            raise BenchError(f"data.init_args.condition must be one of {get_args(Condition)}, found {condition!r}")
         if flip and condition in SIDED:
             raise BenchError(
                 f"data.init_args.flip=true with condition={condition}: its colours tell right from left, and a mirrored"

@@ -62,7 +62,10 @@ def test_joints_are_those_of_the_skeleton_that_joins_them(skeleton: str) -> None
     [
         ({"truth": ("depth",)}, "truth names depth; puppets know pose, labels"),
         ({"truth": ("flow",), "stride": 2}, "stride must be 1 where truth names flow, found 2; change fps"),
+        ({"truth": ("flow_valid",), "frames": 1}, "frames must be at least 2 where truth names flow, found 1"),
         ({"video_frames": 8, "frames": 16}, "video_frames=8 must be at least frames=16"),
+        ({"source": "second"}, r"source must be one of \['none', 'first', 'random', 'other'\], found 'second'"),
+        ({"source": "other", "source_room": "any"}, r"source_room must be one of \['same', 'other'\], found 'any'"),
         ({"source_room": "other"}, "source_room=other needs source=other, found none"),
         ({"val_videos": 0}, "val_videos must be at least 1, found 0"),
         ({"motions": ["swim"]}, "motions must name some of"),
