@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.batch import VideoBatch, to_float
 from datamodules.errors import BenchError
 from datamodules.stream import Steps, StreamSpec, draws, keyed_rng, permutation
-from datamodules.tracks import BETWEEN
+from datamodules.tracks import BETWEEN, SOURCES, still
 
 
 class Store(Protocol):
@@ -94,8 +94,8 @@ class ClipData(L.LightningDataModule):
     resize = "none"
     # Keys of `VideoBatch` that the store's `tracks` gives beside `video`; those that `gives` promises.
     tracks: frozenset[str] = frozenset()
-    # Whether a batch has a `source` picture (and `source_pose` where there are poses): the clip's first frame, or any
-    # frame of its video.
+    # Whether a batch has a `source` picture, with its pose, mask and labels where the frames have theirs: the clip's
+    # first frame, or any frame of its video.
     source: Source = "none"
     # Pairs of joints of `pose` to join where it is drawn.
     limbs: Sequence[tuple[int, int]] = ()
@@ -180,10 +180,9 @@ class ClipData(L.LightningDataModule):
             if self.source == "random":
                 assert uniform is not None
                 at = (uniform * store.lengths[videos]).astype(np.int64)
-            still = self._read(store, videos, at[:, None], self.tracks & {"pose"})
-            out["source"] = still["video"][:, :, 0]  # B C H W
-            if "pose" in still:
-                out["source_pose"] = still["pose"][:, :, 0]  # B P J 3
+            read = self._read(store, videos, at[:, None], self.tracks & set(SOURCES.values()))
+            named = {key: still(of, read[of]) for key, of in SOURCES.items() if of in read}  # type: ignore[literal-required]
+            out.update(cast(VideoBatch, named))
         return out
 
     @staticmethod

@@ -12,8 +12,8 @@ class VideoBatch(TypedDict, total=False):
     y. Data travel as small as they are, and `to_float` widens them once on the device:
 
     - frames (`video`, `context`, `source`, `condition`): uint8 -> float32 in [-1, 1]
-    - `mask`: uint8 0..255 -> float32 in [0, 1]
-    - `labels`, `instances`: any integers -> int64
+    - `mask`, `source_mask`: uint8 0..255 -> float32 in [0, 1]
+    - `labels`, `instances`, `source_labels`: any integers -> int64
     - `flow`, `flow_back`: int16 in 1/32 pixel, as the cache holds it -> float32 in pixels; float32 stays
     - `flow_valid`, `flow_back_valid`: uint8 0 or 1 -> float32
     """
@@ -22,6 +22,8 @@ class VideoBatch(TypedDict, total=False):
     context: Tensor  # B C K H W, the first K frames of `video`
     source: Tensor  # B C H W
     source_pose: Tensor  # B P J 3
+    source_mask: Tensor  # B 1 H W
+    source_labels: Tensor  # B H W
     pose: Tensor  # B P T J 3
     condition: Tensor  # B C T H W: rendered pose, edges
     labels: Tensor  # B T H W
@@ -56,10 +58,10 @@ def _pixels(flow: Tensor) -> Tensor:
 
 WIDEN: dict[str, Callable[[Tensor], Tensor]] = {
     **dict.fromkeys(("video", "context", "source", "condition"), _levels),
-    **dict.fromkeys(("labels", "instances"), Tensor.long),
+    **dict.fromkeys(("labels", "instances", "source_labels"), Tensor.long),
     **dict.fromkeys(("flow", "flow_back"), _pixels),
     **dict.fromkeys(("flow_valid", "flow_back_valid"), Tensor.float),
-    "mask": _share,
+    **dict.fromkeys(("mask", "source_mask"), _share),
 }
 
 

@@ -1,5 +1,6 @@
 """Mirrored training clips, decided for each clip of each step by a key: no state, the same on any number of devices."""
 
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import torch
@@ -11,11 +12,12 @@ from datamodules.errors import BenchError
 from datamodules.pose.skeletons import Skeleton, skeleton
 from datamodules.stream import keyed_rng
 
-_PICTURES = frozenset({"video", "context", "source", "condition", "labels", "instances", "mask"})
+_LABELS = frozenset({"labels", "source_labels"})
+_PICTURES = frozenset({"video", "context", "source", "condition", "instances", "mask", "source_mask"})
 _FLOWS = frozenset({"flow", "flow_back"})
 _SEEN = frozenset({"flow_valid", "flow_back_valid"})
 _POSES = frozenset({"pose", "source_pose"})
-_OTHERS = frozenset({"attributes", "index", "name", "step"})
+_OTHERS = frozenset({"index", "name", "step"})
 
 
 class Flipped(ClipData):
@@ -27,10 +29,14 @@ class Flipped(ClipData):
     Attributes:
         flip: whether training clips are mirrored.
         skeleton: name of the poses' skeleton, where there are poses; right and left joints change places.
+        other_side: of each label the one that it becomes in a mirror, where labels tell right from left.
+        turns: attributes in degrees about the vertical, 0 facing the camera; a mirror turns them the other way.
     """
 
     flip = False
     skeleton: str | None = None
+    other_side: Sequence[int] | None = None
+    turns: Collection[str] = ()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Mirrors on the device, before frames become floats."""
@@ -46,11 +52,21 @@ class Flipped(ClipData):
         seed, step = training_seed(), batch["step"]
         which = [keyed_rng("flip", seed, step, i).random() < 0.5 for i in batch["index"].tolist()]
         poses = skeleton(self.skeleton) if self.skeleton is not None else None
-        return mirrored(cast(VideoBatch, batch), torch.tensor(which, device=batch["index"].device), poses)
+        chosen = torch.tensor(which, device=batch["index"].device)
+        return mirrored(cast(VideoBatch, batch), chosen, poses, self.other_side, self.turns)
 
 
-def mirrored(batch: VideoBatch, which: Tensor, poses: Skeleton | None = None) -> VideoBatch:
+def mirrored(
+    batch: VideoBatch,
+    which: Tensor,
+    poses: Skeleton | None = None,
+    other_side: Sequence[int] | None = None,
+    turns: Collection[str] = (),
+) -> VideoBatch:
     """The batch with the clips `which` (B bool) mirrored. What is drawn with colours for right and left is not redrawn.
+
+    Args:
+        poses, other_side, turns: see `Flipped`.
 
     Raises:
         BenchError: the batch holds something that cannot be mirrored.
@@ -61,9 +77,15 @@ def mirrored(batch: VideoBatch, which: Tensor, poses: Skeleton | None = None) ->
         if key in _OTHERS:
             out[key] = value
             continue
+        if key == "attributes":
+            attributes = cast(dict[str, Tensor], value)
+            out[key] = {k: torch.where(which, -a % 360, a) if k in turns else a for k, a in attributes.items()}
+            continue
         value = cast(Tensor, value)
         if key in _PICTURES | _SEEN:
             turned = value.flip(-1)
+        elif key in _LABELS:
+            turned = _labels(value.flip(-1), other_side)
         elif key in _FLOWS:
             turned = _flow(value)
         elif key in _POSES and poses is not None:
@@ -76,6 +98,12 @@ def mirrored(batch: VideoBatch, which: Tensor, poses: Skeleton | None = None) ->
     return cast(VideoBatch, out)
 
 
+def _labels(labels: Tensor, other_side: Sequence[int] | None) -> Tensor:
+    if other_side is None:
+        return labels
+    return torch.tensor(other_side, device=labels.device, dtype=labels.dtype)[labels.long()]
+
+
 def _flow(flow: Tensor) -> Tensor:
     """B 2 T-1 H W: what moved to the right moves to the left."""
     turned = flow.flip(-1)
@@ -83,10 +111,10 @@ def _flow(flow: Tensor) -> Tensor:
 
 
 def _pose(pose: Tensor, width: int, poses: Skeleton) -> Tensor:
-    """... J 3: pixel x goes to width - 1 - x; missing joints stay zero."""
+    """... J 3: pixel x goes to width - 1 - x; what is all zero stays so."""
     swap = torch.as_tensor(poses.swap.copy(), device=pose.device)
     turned = pose.index_select(-2, swap)
-    x = torch.where(turned[..., 2] > 0, width - 1 - turned[..., 0], 0)
+    x = torch.where((turned != 0).any(-1), width - 1 - turned[..., 0], 0)
     return torch.cat([x[..., None], turned[..., 1:]], -1)
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,21 @@ from datamodules.store import Cache
 from datamodules.tracks import Track, pack_flow, per_frame
 
 VIDEO = "video"
+AHEAD = 64  # frames drawn together where videos are shorter: a call costs as much as a few frames
 
 
 class _Film:
     """One video of a generator; satisfies `cache_build.Pieces`."""
 
-    def __init__(self, store: TrackStore, video: int, tracks: Mapping[str, Track]) -> None:
-        self._store, self._video, self._tracks = store, video, tracks
-        self.header: int | None = int(store.lengths[video])
+    def __init__(self, length: int, draw: Callable[[], dict[str, np.ndarray]], tracks: Mapping[str, Track]) -> None:
+        self._draw, self._tracks = draw, tracks
+        self.header: int | None = length
         self.rate: float | None = None
         self.warnings: list[str] = []
         self.broken: str | None = None
 
     def __iter__(self) -> Iterator[Piece]:
-        frames = np.arange(self._store.lengths[self._video])[None]
-        drawn = self._store.tracks(np.array([self._video]), frames, frozenset(self._tracks) | {VIDEO})
+        drawn = self._draw()
         piece = {VIDEO: drawn.pop(VIDEO)[0].transpose(1, 2, 3, 0)}  # C T H W -> T H W C
         for key, values in drawn.items():
             values = per_frame(key, values)[0]
@@ -51,6 +52,7 @@ class Generator:
     def __init__(self, store: TrackStore, tracks: Mapping[str, Track]) -> None:
         self._store, self.tracks = store, tracks
         self._starts = np.cumsum(store.lengths) - store.lengths
+        self._ahead: tuple[range, dict[str, np.ndarray]] = range(0), {}
         one = store.gather(np.array([0]), np.array([[0]]))  # B T H W C
         self.shape: tuple[int, int, int] = (one.shape[2], one.shape[3], one.shape[4])
         self.policy: dict[str, Any] = {"generated": store.digest, "tracks": {k: list(t) for k, t in tracks.items()}}
@@ -75,11 +77,25 @@ class Generator:
 
     def open(self, path: Path, start: int = 0, end: int | None = None) -> _Film:
         """The video that begins at `start`."""
-        return _Film(self._store, self._at(start), self.tracks)
+        video = self._at(start)
+        return _Film(int(self._store.lengths[video]), partial(self._drawn, video), self.tracks)
 
     def read(self, path: Path) -> np.ndarray:
         """Without its start a video cannot be told."""
         raise TypeError("a generator is read by `open`")
+
+    def _drawn(self, video: int) -> dict[str, np.ndarray]:
+        """What is kept of a video, drawn with those that follow it where they are short: arrays of one clip."""
+        videos, drawn = self._ahead
+        if video not in videos:
+            length = int(self._store.lengths[video])
+            alike = self._store.lengths[video : video + max(1, AHEAD // length)] == length
+            videos = range(video, video + int(np.cumprod(alike).sum()))
+            frames = np.tile(np.arange(length), (len(videos), 1))
+            drawn = self._store.tracks(np.array(videos), frames, frozenset(self.tracks) | {VIDEO})
+            self._ahead = videos, drawn
+        place = video - videos.start
+        return {key: values[place : place + 1] for key, values in drawn.items()}
 
     def _at(self, start: int) -> int:
         return int(np.searchsorted(self._starts, start))

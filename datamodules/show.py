@@ -10,7 +10,8 @@ from torch import Tensor
 
 from datamodules.batch import VideoBatch, to_float
 
-GAP, MARGIN, SMALLEST = 2, 96, 96  # pixels: between pictures, for row names, of a shown frame's shorter side at least
+# Pixels: between pictures, for the names of rows and columns, of a shown frame's shorter side at least.
+GAP, MARGIN, HEAD, SMALLEST = 2, 96, 18, 96
 WHITE = (255, 255, 255)
 Limbs = Sequence[tuple[int, int]]
 
@@ -39,7 +40,7 @@ def flow_colours(flow: np.ndarray, largest: float) -> np.ndarray:
 
 
 def sheet(batch: VideoBatch, columns: int = 8, limbs: Limbs = ()) -> np.ndarray:
-    """Rows of every clip in turn: frames, source picture, and each track under its name.
+    """Rows of every clip in turn: frames, source picture, and each track under its name. Of single frames a row each.
 
     Args:
         batch: as a datamodule gives it; at least one clip.
@@ -53,10 +54,14 @@ def sheet(batch: VideoBatch, columns: int = 8, limbs: Limbs = ()) -> np.ndarray:
     frames = wide["video"].shape[2]
     at = np.linspace(0, frames - 1, min(columns, frames)).round().astype(int)
     scale = max(1, -(-SMALLEST // min(wide["video"].shape[3:])))
-    rows: list[tuple[str, np.ndarray]] = []
+    rows, heads = [], []
     for clip in range(len(wide["video"])):
-        rows += [(name, picture.repeat(scale, 1).repeat(scale, 2)) for name, picture in _rows(wide, clip, at, limbs)]
-    return _grid(rows)
+        of_clip = [(name, picture.repeat(scale, 1).repeat(scale, 2)) for name, picture in _rows(wide, clip, at, limbs)]
+        if frames == 1:
+            heads = ["video", *(name for name, pictures in of_clip[1:] for _ in pictures)]
+            of_clip = [(of_clip[0][0], np.concatenate([pictures for _, pictures in of_clip]))]
+        rows += of_clip
+    return _grid(rows, heads)
 
 
 def _rows(batch: dict[str, Tensor], clip: int, at: np.ndarray, limbs: Limbs) -> list[tuple[str, np.ndarray]]:
@@ -64,11 +69,7 @@ def _rows(batch: dict[str, Tensor], clip: int, at: np.ndarray, limbs: Limbs) -> 
     video = _levels(batch["video"][clip])  # T H W 3
     rows = [(f"video {int(batch['index'][clip])}", video[at])]
     if "source" in batch:
-        source = _levels(batch["source"][clip][:, None])
-        if "source_pose" in batch:
-            posed = batch["source_pose"][clip][:, None].numpy()
-            source = np.concatenate([source, _posed(source, posed, limbs)])
-        rows.append(("source", source))
+        rows.append(("source", _source(batch, clip, limbs)))
     if "condition" in batch:
         for start in range(0, batch["condition"].shape[1], 3):  # stick figures and body parts may lie behind each other
             rows.append(("condition", _levels(batch["condition"][clip][start : start + 3])[at]))
@@ -78,17 +79,32 @@ def _rows(batch: dict[str, Tensor], clip: int, at: np.ndarray, limbs: Limbs) -> 
         rows.append(("pose", _posed(video, batch["pose"][clip].numpy(), limbs)[at]))
     for key in ("labels", "instances"):
         if key in batch:
-            values = batch[key][clip].numpy()
-            _, numbers = np.unique(values, return_inverse=True)  # instance numbers may be large
-            colours = palette(256)
-            shown = values if values.max() < 256 else numbers.reshape(values.shape) % 256
-            rows.append((key, colours[shown][at]))
+            rows.append((key, _numbered(batch[key][clip])[at]))
     if "mask" in batch:
         rows.append(("mask", _levels(batch["mask"][clip] * 2 - 1)[at]))
     for key in ("flow", "flow_back"):
         if key in batch:
             rows.append((key, _flow(batch, key, clip)[np.minimum(at, len(video) - 2)]))
     return rows
+
+
+def _source(batch: dict[str, Tensor], clip: int, limbs: Limbs) -> np.ndarray:
+    """The picture, and beside it its pose, labels and mask: uint8 K H W 3."""
+    shown = [_levels(batch["source"][clip][:, None])]
+    if "source_pose" in batch:
+        shown.append(_posed(shown[0], batch["source_pose"][clip][:, None].numpy(), limbs))
+    if "source_labels" in batch:
+        shown.append(_numbered(batch["source_labels"][clip][None]))
+    if "source_mask" in batch:
+        shown.append(_levels(batch["source_mask"][clip][:, None] * 2 - 1))
+    return np.concatenate(shown)
+
+
+def _numbered(labels: Tensor) -> np.ndarray:
+    """Labels or instances T H W as colours: uint8 T H W 3."""
+    values = labels.numpy()
+    _, numbers = np.unique(values, return_inverse=True)  # instance numbers may be large
+    return palette(256)[values if values.max() < 256 else numbers.reshape(values.shape) % 256]
 
 
 def _flow(batch: dict[str, Tensor], key: str, clip: int) -> np.ndarray:
@@ -134,14 +150,17 @@ def _posed(frames: np.ndarray, pose: np.ndarray, limbs: Limbs) -> np.ndarray:
     return np.stack(shown)
 
 
-def _grid(rows: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+def _grid(rows: Sequence[tuple[str, np.ndarray]], heads: Sequence[str] = ()) -> np.ndarray:
     height, width = rows[0][1].shape[1:3]
     columns = max(len(pictures) for _, pictures in rows)
-    size = (MARGIN + columns * (width + GAP) + GAP, len(rows) * (height + GAP) + GAP)
+    above = GAP + (HEAD if heads else 0)
+    size = (MARGIN + columns * (width + GAP) + GAP, above + len(rows) * (height + GAP))
     canvas = Image.new("RGB", size, WHITE)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(12)
+    for c, head in enumerate(heads):
+        draw.text((MARGIN + GAP + c * (width + GAP), GAP), head, fill=(40, 40, 40), font=font)
     for r, (name, pictures) in enumerate(rows):
-        top = GAP + r * (height + GAP)
+        top = above + r * (height + GAP)
         draw.text((6, top + height // 2 - 8), name, fill=(40, 40, 40), font=font)
         for c, picture in enumerate(pictures):
             canvas.paste(Image.fromarray(picture), (MARGIN + GAP + c * (width + GAP), top))

@@ -1,6 +1,6 @@
 """What is known of each frame beside its pixels: how it lies in a cache, and in a batch."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Track(NamedTuple):
 
 
 BETWEEN = frozenset({"flow", "flow_valid", "flow_back", "flow_back_valid"})  # of two frames: a single one has none
+# Of a source picture: the key of a batch, and that of the frame which it is.
+SOURCES = {"source": "video", "source_pose": "pose", "source_mask": "mask", "source_labels": "labels"}
 _CHANNELS = frozenset({"condition", "flow", "flow_back", "pose"})  # the first axis of a frame goes before time
 _PLANES = frozenset({"mask", "flow_valid", "flow_back_valid"})  # a frame is H W, a batch has a channel axis of 1
 
@@ -42,6 +44,11 @@ def in_batch(key: str, values: np.ndarray) -> np.ndarray:
     if key in _PLANES:
         return values[:, None]
     return np.moveaxis(values, 2, 1) if key in _CHANNELS else values
+
+
+def still(key: str, values: Any) -> Any:
+    """The one frame of a clip: an array or tensor as `in_batch` lays it, without its axis of time."""
+    return values[:, 0] if key == "labels" else values[:, :, 0]
 
 
 def per_frame(key: str, values: np.ndarray) -> np.ndarray:

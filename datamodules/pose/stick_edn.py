@@ -124,19 +124,25 @@ def fit_to(people: People, height: int, width: int, canvas: tuple[int, int] = CA
 
 
 def labels(
-    people: People, height: int, width: int, size: tuple[int, int] = LABEL, style: EdnStyle | None = None
+    people: People,
+    height: int,
+    width: int,
+    size: tuple[int, int] = LABEL,
+    style: EdnStyle | None = None,
+    canvas: tuple[int, int] = CANVAS,
 ) -> np.ndarray:
     """Label pictures as in the released data: drawn on the large canvas, then scaled down (Lanczos).
 
     Args:
         people: in frames of `height` x `width`.
         size: height and width of the labels.
+        canvas: height and width in which they are drawn.
 
     Returns:
         uint8 T H W 3, RGB.
     """
-    fitted = fit_to(people, height, width)
-    return np.concatenate([_scaled(draw(part, *CANVAS, style), size) for part in _chunks(fitted)])
+    fitted = fit_to(people, height, width, canvas)
+    return np.concatenate([_scaled(draw(part, *canvas, style), size) for part in _chunks(fitted)])
 
 
 def _chunks(people: People) -> Iterator[People]:

@@ -9,7 +9,7 @@ import pytest
 
 from datamodules.cache_verify import damaged_videos
 from datamodules.errors import BenchError
-from datamodules.generated import open_generated
+from datamodules.generated import AHEAD, open_generated
 from datamodules.tracks import Track
 from tests.datamodules.tracked import TrackedStore
 
@@ -36,6 +36,28 @@ def test_clips_come_back_with_their_tracks() -> None:
     assert np.array_equal(store.gather(VIDEOS, FRAMES), generator.gather(VIDEOS, FRAMES))
     assert store.names == generator.names and np.array_equal(store.attributes["category"], [0, 1, 0, 1])
     assert not damaged_videos(cache)
+
+
+@pytest.mark.parametrize("lengths", [[3] * 50, [1] * 70 + [2] * 5, [200, 200, 7]])
+def test_short_videos_are_drawn_many_at_once(lengths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = TrackedStore(np.array(lengths))
+    calls: list[int] = []
+    tracks = generator.tracks
+
+    def counted(videos: np.ndarray, frames: np.ndarray, keys: frozenset[str]) -> dict[str, np.ndarray]:
+        calls.append(frames.size)
+        return tracks(videos, frames, keys)
+
+    monkeypatch.setattr(generator, "tracks", counted)
+    store = open_generated("tracked", generator, TRACKS).select(np.arange(len(lengths)))
+    assert sum(calls) == sum(lengths) and max(calls) <= max(AHEAD, *lengths)
+    assert len(calls) <= max(3, 2 * sum(lengths) // AHEAD + 1)
+    for video in (0, 1, len(lengths) // 2, len(lengths) - 1):
+        frames = np.arange(lengths[video])[None]
+        wanted, found = (
+            s.tracks(np.array([video]), frames, KEYS - {"flow"}) for s in (TrackedStore(np.array(lengths)), store)
+        )
+        assert all(np.array_equal(found[key], wanted[key]) for key in wanted), video
 
 
 def test_it_is_rendered_once() -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from datamodules.batch import VideoBatch
-from datamodules.show import GAP, MARGIN, flow_colours, palette, sheet
+from datamodules.show import GAP, HEAD, MARGIN, flow_colours, palette, sheet
 
 
 def batch(frames: int = 5, side: int = 96) -> VideoBatch:
@@ -48,10 +48,24 @@ def test_every_track_has_a_row_and_frames_are_spread_evenly() -> None:
     assert (cell(picture, 2, 1) == 255).all()
 
 
-def test_joints_and_limbs_are_where_they_are_said_to_be() -> None:
+def test_pairs_of_pictures_have_a_row_each() -> None:
     given = batch(1)
+    given["source"] = torch.full((2, 3, 96, 96), 60, dtype=torch.uint8)
+    given["source_pose"] = torch.zeros(2, 1, 3, 3)
+    given["source_labels"] = torch.full((2, 96, 96), 7, dtype=torch.uint8)
+    given["source_mask"] = torch.full((2, 1, 96, 96), 255, dtype=torch.uint8)
+    given["mask"] = torch.full((2, 1, 1, 96, 96), 128, dtype=torch.uint8)
+    picture = sheet(given)
+    assert picture.shape == (GAP + HEAD + 2 * (96 + GAP), MARGIN + 6 * (96 + GAP) + GAP, 3)
+    shown = [cell(picture[HEAD:], 1, column)[50, 50].tolist() for column in range(6)]
+    assert shown == [[0] * 3, [60] * 3, [20] * 3, palette(8)[7].tolist(), [255] * 3, [128] * 3]
+    assert (picture[:HEAD, MARGIN:] < 100).any() and (picture[HEAD:, :MARGIN] < 100).any()  # names of both
+
+
+def test_joints_and_limbs_are_where_they_are_said_to_be() -> None:
+    given = batch(2)
     given["video"] += 90
-    pose = torch.zeros(2, 1, 1, 3, 3)  # B P T J 3
+    pose = torch.zeros(2, 1, 2, 3, 3)  # B P T J 3
     pose[0, 0, 0, 0], pose[0, 0, 0, 1] = torch.tensor([20.0, 40, 1]), torch.tensor([60.0, 40, 1])
     given["pose"] = pose
     shown = cell(sheet(given, limbs=[(0, 1), (1, 2)]), 1, 0)
@@ -90,8 +104,8 @@ def test_flow_that_is_not_valid_is_darkened() -> None:
 
 @pytest.mark.parametrize("largest", [10, 300, 70_000])
 def test_instances_of_any_number_have_colours(largest: int) -> None:
-    given = batch(1)
-    given["instances"] = torch.zeros(2, 1, 96, 96, dtype=torch.int32)
+    given = batch(2)
+    given["instances"] = torch.zeros(2, 2, 96, 96, dtype=torch.int32)
     given["instances"][:, :, :48] = largest
     shown = cell(sheet(given), 1, 0)
     assert not np.array_equal(shown[0, 0], shown[95, 0])

@@ -75,6 +75,15 @@ LABELS = (
     "head",
 )
 
+
+def other_side(name: str) -> str:
+    """The left one of a right part, and the other way round; of the middle itself."""
+    side, _, part = name.partition("_")
+    return {"right": f"left_{part}", "left": f"right_{part}"}.get(side, name)
+
+
+OTHER_SIDE = [LABELS.index(other_side(label)) for label in LABELS]  # what a mirror makes of each label
+
 # limb: (from, to, radius there, radius there, depth / width, joint that it turns with, label)
 _LIMBS: dict[str, tuple[str, str, float, float, float, str, str]] = {
     "face": ("jaw", "skull", 0.082, 0.11, 1.0, "neck", "head"),
@@ -101,6 +110,17 @@ LIMB_FROM = np.array([POINT[str(limb[0])] for limb in LIMBS.values()])
 LIMB_TO = np.array([POINT[str(limb[1])] for limb in LIMBS.values()])
 LIMB_RADII = np.array([limb[2:4] for limb in LIMBS.values()], dtype=np.float32)
 LIMB_FLATNESS = np.array([limb[4] for limb in LIMBS.values()], dtype=np.float32)
+
+
+def _standing() -> np.ndarray:
+    """Points with all joints straight, N 3, metres."""
+    at: dict[str, np.ndarray] = {"": np.zeros(3)}
+    for name, (parent, offset, *_) in (JOINTS | POINTS).items():
+        at[name] = at[parent] + np.array(offset, dtype=np.float64)
+    return np.stack([at[name] for name in POINT])
+
+
+LIMB_LENGTH = np.linalg.norm(_standing()[LIMB_TO] - _standing()[LIMB_FROM], axis=1)  # metres, of nobody in particular
 LIMB_JOINT = [list(JOINTS).index(str(limb[5])) for limb in LIMBS.values()]
 LIMB_LABEL = np.array([LABELS.index(str(limb[6])) for limb in LIMBS.values()], dtype=np.uint8)
 # Where a limb's front is, in its joint's frame: the side that shows a face, a chest, a kneecap; of feet the instep.

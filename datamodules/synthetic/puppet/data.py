@@ -1,23 +1,28 @@
 """The embedded persons as a datamodule."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from datamodules.base import ClipData, Source, Store
+from datamodules.base import Store
 from datamodules.errors import BenchError
+from datamodules.flip import Flipped
 from datamodules.generated import open_generated
-from datamodules.pose.skeletons import BODY_25, COCO_18
+from datamodules.store import CachedStore
+from datamodules.synthetic.puppet.body import LABELS, OTHER_SIDE
+from datamodules.synthetic.puppet.condition import SIDED, Condition
 from datamodules.synthetic.puppet.identity import Texture
-from datamodules.synthetic.puppet.kept import BatchPuppets, check_truth, track
+from datamodules.synthetic.puppet.kept import DRAWN_LIKE, BatchPuppets, check_truth, track
 from datamodules.synthetic.puppet.scene import CameraMotion, IdentitySplit, MotionSplit
-from datamodules.synthetic.puppet.store import check
+from datamodules.synthetic.puppet.sourced import SourcedStore
+from datamodules.synthetic.puppet.store import SourceRoom, check
+from datamodules.tracks import SOURCES, Track
 
-DRAWN_LIKE = {"openpose18": COCO_18, "body25": BODY_25}  # the same joints in the same order
+PuppetSource = Literal["none", "first", "random", "other"]
 
 
-class Puppet(ClipData):
+class Puppet(Flipped):
     """Textured persons moved by motion capture: no download, and everything about the frames is known exactly.
 
     Videos are rendered once, into the cache, with the truth that is asked for.
@@ -45,11 +50,22 @@ class Puppet(ClipData):
         texture: `cloth`, or `smooth` for measuring the flow by warping.
         truth: keys of `VideoBatch` given beside the frames: pose, labels (body parts), instances, mask, face_box, flow,
             flow_valid, flow_back, flow_back_valid.
-        source: a picture of the person beside the clip: its `first` frame, a `random` one of its video, or `none`.
+        condition: what frames are to be made from, drawn from what is known: stick figures as `edn` (Everybody Dance
+            Now) or `vid2vid` draws them, `edges` of body parts and persons (one channel), or `none`. pix2pixHD's label
+            maps are the truth `labels` and `instances`.
+        source: a picture of the persons beside the clip, with its pose, mask and labels where truth names them: the
+            `first` frame, a `random` one of its video, an `other` one in which the same persons do something else,
+            turned another way (pairs as in Market-1501, where frames and video_frames are 1), or `none`.
+        source_room: whether an `other` source has the `same` background as the clip or an `other` one.
+        flip: mirrors training clips, their sources with them, with probability 1/2; right and left joints and labels
+            change places.
         seed: of the data, not of the run.
     """
 
     name = "puppet"
+    classes = len(LABELS)  # of `labels`
+    other_side = OTHER_SIDE
+    turns = frozenset(f"{picture}yaw{person}" for picture in ("", "source_") for person in ("", "_2"))
 
     def __init__(
         self,
@@ -75,22 +91,41 @@ class Puppet(ClipData):
         backgrounds: int | None = None,
         texture: Texture = "cloth",
         truth: tuple[str, ...] = ("pose",),
-        source: Source = "none",
+        condition: Condition = "none",
+        source: PuppetSource = "none",
+        source_room: SourceRoom = "same",
+        flip: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__(size, frames, stride, batch_size, context, num_workers)
-        if video_frames < max(2, frames):
-            raise BenchError(f"data.init_args.video_frames={video_frames} must be at least 2 and frames={frames}")
+        if video_frames < frames:
+            raise BenchError(f"data.init_args.video_frames={video_frames} must be at least frames={frames}")
         self.videos = {"train": train_videos, "val": val_videos, "test": test_videos}
         for split, videos in self.videos.items():
             if videos < 1:
                 raise BenchError(f"data.init_args.{split}_videos must be at least 1, found {videos}")
         check_truth(truth)
-        if stride != 1 and any(key.startswith("flow") for key in truth):
+        flows = any(key.startswith("flow") for key in truth)
+        if flows and stride != 1:
             raise BenchError(
                 f"data.init_args.stride must be 1 where truth names flow, found {stride}; change fps instead"
             )
-        self.skeleton, self.source, self.tracks = skeleton, source, frozenset(truth)
+        if flows and frames < 2:
+            raise BenchError("data.init_args.frames must be at least 2 where truth names flow, found 1")
+        for key, value, known in (
+            ("condition", condition, get_args(Condition)),
+            ("source", source, get_args(PuppetSource)),
+            ("source_room", source_room, get_args(SourceRoom)),
+        ):
+            if value not in known:
+                raise BenchError(f"data.init_args.{key} must be one of {list(known)}, found {value!r}")
+        if source_room != "same" and source != "other":
+            raise BenchError(f"data.init_args.source_room={source_room} needs source=other, found {source}")
+        if flip and condition in SIDED:
+            raise BenchError(
+                f"data.init_args.flip=true with condition={condition}: its colours tell right from left, and a mirrored"
+                " drawing would swap them; set flip to false"
+            )
         self.drawn: dict[str, Any] = {
             "length": video_frames,
             "size": (self.height, self.width),
@@ -108,23 +143,48 @@ class Puppet(ClipData):
             "texture": texture,
         }
         check({"split": "train", **self.drawn})
+        self._joined = DRAWN_LIKE[skeleton]
+        self.tracks = frozenset(truth) | _condition(condition)
+        self.kept = {
+            key: track(key, self.height, self.width, persons, len(self._joined), condition)
+            for key in sorted(self.tracks)
+        }
+        self.skeleton, self.condition, self.flip, self.source_room = self._joined.name, condition, flip, source_room
+        if source == "other":
+            self.tracks |= _of_source(self.tracks)
+        else:
+            self.source = source
 
     @property
     def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
         """Joints to join where the pose is drawn."""
-        return DRAWN_LIKE[self.skeleton].limbs
+        return self._joined.limbs
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
         """Clips with the attributes `category`, `subject` and `yaw`, the truth asked for, and the source picture."""
         truth = frozenset(init_args.get("truth", ("pose",)))
-        source = {"source"} | ({"source_pose"} if "pose" in truth else set())
-        with_source = source if init_args.get("source", "none") != "none" else set()
-        return super().gives(**init_args) | {"attributes"} | truth | with_source
+        source = _of_source(truth) if init_args.get("source", "none") != "none" else frozenset()
+        condition = _condition(init_args.get("condition", "none"))
+        return super().gives(**init_args) | {"attributes"} | truth | source | condition
 
     def open_store(self, split: str) -> Store:
         """The videos of a split; the first process that needs them renders them into the cache."""
-        puppets = BatchPuppets(split, self.videos[split], **self.drawn)
-        joints = len(DRAWN_LIKE[self.skeleton].joints)
-        kept = {key: track(key, self.height, self.width, self.drawn["persons"], joints) for key in sorted(self.tracks)}
-        return open_generated(f"{self.name}_{split}", puppets, kept).select(np.arange(self.videos[split]))
+        puppets = BatchPuppets(split, self.videos[split], self.condition, **self.drawn)
+        clips = self._cached(split, puppets, self.kept)
+        if not self.tracks & set(SOURCES):
+            return clips
+        of_source = {key: kept for key, kept in self.kept.items() if key in SOURCES.values()}
+        return SourcedStore(clips, self._cached(f"{split}_sources", puppets.sources(self.source_room), of_source))
+
+    def _cached(self, part: str, puppets: BatchPuppets, kept: Mapping[str, Track]) -> CachedStore:
+        return open_generated(f"{self.name}_{part}", puppets, kept).select(np.arange(len(puppets.names)))
+
+
+def _condition(condition: str) -> frozenset[str]:
+    return frozenset() if condition == "none" else frozenset({"condition"})
+
+
+def _of_source(truth: frozenset[str]) -> frozenset[str]:
+    """What a batch holds of source pictures."""
+    return frozenset(key for key, of in SOURCES.items() if of in truth | {"video"})

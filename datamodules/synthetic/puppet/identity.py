@@ -6,10 +6,14 @@ from typing import Literal
 import numpy as np
 
 from datamodules.stream import keyed_rng
-from datamodules.synthetic.puppet.body import LIMBS
+from datamodules.synthetic.puppet.body import LIMB_LENGTH, LIMB_RADII, LIMBS
 
 Texture = Literal["cloth", "smooth"]
+PATTERNS = 6  # of cloth on the torso
 ROWS, COLUMNS = 24, 16  # along a limb: 8 on one cap, 8 on the shaft, 8 on the other cap; across each of its two sides
+# Pixels, standard deviation of the blur that textures get before they are drawn: what is finer than the pixels would
+# flicker as it moves (at 64 pixels an arm's texture has five texels a pixel).
+BLUR = 0.7
 # t + e up to which sleeves or trousers, short, half or long, cover a limb
 COVERED = {
     "upper_arm": (-0.1, 0.6, 3.0),
@@ -39,24 +43,62 @@ class Identities:
     lit: bool
 
 
-def draw_identities(keys: list[tuple[int | str, ...]], texture: Texture) -> Identities:
-    """A person a key, each a function of its key alone."""
+def draw_identities(keys: list[tuple[int | str, ...]], texture: Texture, scale: float) -> Identities:
+    """A person a key, each a function of its key and of the scale alone.
+
+    Args:
+        scale: pixels a metre, for which textures are made.
+    """
     persons = [_person(keyed_rng("puppet identity", *key), texture) for key in keys]
     atlas, factors, width = zip(*persons, strict=True)
-    return Identities(np.stack(atlas).astype(np.float32), np.stack(factors), np.array(width), lit=texture == "cloth")
+    blurred = prefiltered(np.stack(atlas), scale).astype(np.float32)
+    return Identities(blurred, np.stack(factors), np.array(width), lit=texture == "cloth")
+
+
+def prefiltered(atlas: np.ndarray, scale: float) -> np.ndarray:
+    """I 16 2 ROWS COLUMNS 3 without what is finer than pixels: a Gaussian of `BLUR` on the limbs' surfaces.
+
+    Distances are those of a limb of common length and width that is seen from aside, in the middle of what is seen.
+    """
+    out = np.empty_like(atlas)
+    along = np.arange(ROWS) * 3 / ROWS - 1
+    for limb, (length, radii) in enumerate(zip(LIMB_LENGTH, LIMB_RADII, strict=True)):
+        radius = float(radii.mean()) * scale
+        # Caps are as long as the limb is wide.
+        row = np.where(along < 0, radius * along, np.where(along < 1, length * scale * along, 0))
+        row = np.where(along < 1, row, length * scale + radius * (along - 1))
+        down = _gaussian(np.abs(row[:, None] - row), np.gradient(row))
+        steps = np.abs(np.subtract.outer(np.arange(2 * COLUMNS), np.arange(2 * COLUMNS)))
+        around = _gaussian(np.minimum(steps, 2 * COLUMNS - steps) * (2 * radius / COLUMNS), np.ones(2 * COLUMNS))
+        # Over the front, then over the back from where they meet.
+        ring = np.concatenate([atlas[:, limb, 0], atlas[:, limb, 1, :, ::-1]], axis=2)
+        ring = np.einsum("rs,cd,isdx->ircx", down, around, ring, optimize=True)
+        out[:, limb, 0], out[:, limb, 1] = ring[:, :, :COLUMNS], ring[:, :, COLUMNS:][:, :, ::-1]
+    return out
+
+
+def _gaussian(distance: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """Weights N N of samples that stand for stretches of `extent` N; distances in pixels."""
+    weight = np.exp(-(distance**2) / (2 * BLUR**2)) * extent
+    return weight / weight.sum(1, keepdims=True)
 
 
 def _person(rng: np.random.Generator, texture: Texture) -> tuple[np.ndarray, np.ndarray, float]:
-    arm, leg, torso = rng.uniform(0.9, 1.1, 3)
-    factors, width = np.array([arm, leg, torso, 1.0]), float(rng.uniform(0.88, 1.2))
+    factors, width = draw_proportions(rng)
     if texture == "smooth":
         return _waves(rng) * 255, factors, width
-    wardrobe = _Wardrobe(rng)
+    wardrobe = Wardrobe(rng)
     sides = np.stack([wardrobe.limb(name) for name in LIMBS])
     return np.clip(sides + rng.normal(0, 0.012, sides.shape), 0, 1) * 255, factors, width
 
 
-class _Wardrobe:
+def draw_proportions(rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Length factors of arms, legs, torso, and 1; the factor of the radii."""
+    arm, leg, torso = rng.uniform(0.9, 1.1, 3)
+    return np.array([arm, leg, torso, 1.0]), float(rng.uniform(0.88, 1.2))
+
+
+class Wardrobe:
     """What one person wears."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -65,7 +107,7 @@ class _Wardrobe:
         self.hair = HAIR[rng.integers(len(HAIR))] * rng.uniform(0.8, 1.2)
         self.top, self.print, self.legs, self.shoes = colours
         self.shoes = self.shoes * 0.5
-        self.pattern = int(rng.integers(6))
+        self.pattern = int(rng.integers(PATTERNS))
         self.print_on_back = bool(rng.random() < 0.4)
         self.sleeves, self.trousers = int(rng.integers(3)), int(rng.integers(3))  # as in COVERED
         self.bald = bool(rng.random() < 0.08)

@@ -95,14 +95,23 @@ def draw_scenes(
     motions: np.ndarray,
     rule: MotionSplit,
     yaw: tuple[int, int],
+    unlike: Scenes | None = None,
 ) -> Scenes:
-    """Video i is the same however many there are. Other streams give other scenes, of the motions of the same split."""
+    """Video i is the same however many there are. Other streams give other scenes, of the motions of the same split.
+
+    Args:
+        unlike: scenes whose persons are shown again, each in another motion where the split shows several.
+    """
     bank = load_motions()
     drawn = keyed_rng("puppet", seed, split, stream, persons).random((videos, persons * PER_PERSON + 9))
     who, which, when, turn = drawn[:, : persons * PER_PERSON].reshape(videos, persons, PER_PERSON).transpose(2, 0, 1)
     rest = drawn[:, persons * PER_PERSON :].T
     shown = split_motions(motions, split, rule)
-    motion = shown[(which * len(shown)).astype(np.int64)]
+    choice = (which * len(shown)).astype(np.int64)
+    if unlike is not None and len(shown) > 1:
+        there = (unlike.motion[..., None] == shown).argmax(-1)
+        choice = (there + 1 + (which * (len(shown) - 1)).astype(np.int64)) % len(shown)
+    motion = shown[choice]
     low, high = PHASES[split] if rule == "phase" else (0.0, 1.0)
     seconds = bank.seconds[motion]
     loop = bank.loops[motion] & (rule != "phase")
@@ -110,6 +119,8 @@ def draw_scenes(
     person = (who * identities).astype(np.int64)
     if persons == 2 and identities > 1:  # nobody meets himself
         person[:, 1] = (person[:, 0] + 1 + (who[:, 1] * (identities - 1)).astype(np.int64)) % identities
+    if unlike is not None:
+        person = unlike.person
     place = np.zeros((videos, persons, 2))
     place[..., 0] = 0.5 + 0.1 * (rest[0, :, None] - 0.5)
     if persons == 2:  # beside one another, one of them nearer, in any order

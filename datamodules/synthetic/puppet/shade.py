@@ -9,10 +9,11 @@ from datamodules.synthetic.puppet.geometry import Limbs
 from datamodules.synthetic.puppet.identity import COLUMNS, ROWS
 from datamodules.synthetic.puppet.raster import Fragments, firsts, order
 
-LAYERS = 3  # limbs blended in a pixel, from the front; a fourth lies behind three outlines and is seen by nobody
-# The lamp sits at the camera: brightness then changes only as a limb turns about itself, so that frames warped by the
-# flow stay near one another in brightness too (a lamp aside costs twice the warp error).
-AMBIENT, DIFFUSE = 0.69, 0.34
+LAYERS = 6  # limbs blended in a pixel, from the front: outlines of five may lie before the one that covers it
+# The lamp sits at the camera, and most light has no direction: brightness then changes little, and only as a limb turns
+# about itself, so that frames warped by the flow stay near one another in brightness too (a lamp aside costs twice the
+# warp error, and the error grows in proportion to DIFFUSE).
+AMBIENT, DIFFUSE = 0.87, 0.16
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from copy import copy
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -18,17 +19,18 @@ from datamodules.synthetic.puppet.scene import (
     CameraMotion,
     IdentitySplit,
     MotionSplit,
+    Scenes,
     allowed_motions,
     draw_scenes,
     split_motions,
 )
 from datamodules.synthetic.puppet.shot import Shot
-from datamodules.synthetic.puppet.staging import Stage
+from datamodules.synthetic.puppet.staging import TALL, Stage
 
 CLIP_KEYS = frozenset({"video", "pose", "visible", "occluded", "labels", "instances", "mask", "face_box"}) | {
     f"flow{way}{what}" for way in ("", "_back") for what in ("", "_valid")
 }
-SOURCE_KEYS = frozenset({"source", "source_pose"})
+SourceRoom = Literal["same", "other"]
 SMALLEST = 16  # pixels
 CHOICES: dict[str, Collection[Any]] = {
     "split": SPLITS,
@@ -39,7 +41,6 @@ CHOICES: dict[str, Collection[Any]] = {
     "motion_split": get_args(MotionSplit),
     "texture": get_args(Texture),
 }
-KEYS = CLIP_KEYS | SOURCE_KEYS
 
 
 class PuppetStore:
@@ -98,13 +99,13 @@ class PuppetStore:
         people = identities[SPLITS.index(home)]
         chosen = allowed_motions(motions)
         scenes = draw_scenes(split, "clips", videos, seed, persons, people, chosen, motion_split, yaw)
-        others = draw_scenes(split, "sources", videos, seed, persons, people, chosen, motion_split, yaw)
+        others = draw_scenes(split, "sources", videos, seed, persons, people, chosen, motion_split, yaw, scenes)
         height, width = size
         wide = 2 * width if camera == "pan" else width
         rooms = ("", backgrounds) if backgrounds else (split, videos)
         self.stage = Stage(
             scenes=scenes,
-            identities=draw_identities([(seed, home, i) for i in range(people)], texture),
+            identities=draw_identities([(seed, home, i) for i in range(people)], texture, height / TALL),
             backgrounds=keyed_rng("puppet rooms", seed, rooms[0]).random((rooms[1], DRAWS)).astype(np.float32),
             grain=keyed_rng("puppet grain", seed).random((height, wide), dtype=np.float32) * 2 - 1,
             height=height,
@@ -113,18 +114,40 @@ class PuppetStore:
             pan=camera == "pan",
             skeleton=skeleton,
         )
-        self.source_stage = replace(self.stage, scenes=replace(others, person=scenes.person))
-        place = {int(motion): i for i, motion in enumerate(chosen)}
-        self.attributes: Mapping[str, np.ndarray] = {
+        self._others, self._described, self._chosen, self._first = others, described, chosen, first
+        self.attributes: Mapping[str, np.ndarray] = self._attributes(scenes)
+        self.digest = self._digest()
+
+    def sources(self, room: SourceRoom = "same") -> Self:
+        """A picture of the persons of each video as a video of one frame: in another motion where the split shows
+        several, and seen from another side.
+
+        Args:
+            room: `same` has the background of the video, `other` one of its own.
+        """
+        out = copy(self)
+        backgrounds = self.stage.backgrounds
+        if room == "other":
+            rng = keyed_rng("puppet rooms", self._described["seed"], "sources", self._described["split"])
+            backgrounds = rng.random((len(self.names), DRAWS)).astype(np.float32)
+        out.stage = replace(self.stage, scenes=self._others, backgrounds=backgrounds)
+        out.lengths, out.names = np.ones_like(self.lengths), [f"{name}/source" for name in self.names]
+        out._described = {**self._described, "sources": room}
+        out.attributes = self._attributes(self._others)
+        out.digest = out._digest()
+        return out
+
+    def _attributes(self, scenes: Scenes) -> dict[str, np.ndarray]:
+        place = {int(motion): i for i, motion in enumerate(self._chosen)}
+        return {
             name + ("" if p == 0 else f"_{p + 1}"): values
-            for p in range(persons)
+            for p in range(self.persons)
             for name, values in (
                 ("category", np.array([place[m] for m in scenes.motion[:, p].tolist()], dtype=np.int64)),
-                ("subject", first + scenes.person[:, p]),
+                ("subject", self._first + scenes.person[:, p]),
                 ("yaw", scenes.yaw[:, p]),
             )
         }
-        self.digest = self._digest(described)
 
     def gather(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """uint8 B T H W 3, in memory B 3 T H W: `frames` (B T) of `videos` (B)."""
@@ -147,32 +170,23 @@ class PuppetStore:
                 `flow_back` float32 B 2 T-1 H W: the same from t + 1 to t, so frame t + 1 at p is frame t at
                 p + flow_back;
                 `flow_valid`, `flow_back_valid` uint8 B 1 T-1 H W: 1 where the other frame shows the point at all;
-                `face_box` float32 B T 4: left, top, right, bottom of a square around the first person's head;
-                `source` uint8 B 3 H W, `source_pose` float32 B P J 3: the same persons elsewhere, in another motion
-                and seen from another side.
+                `face_box` float32 B T 4: left, top, right, bottom of a square around the first person's head.
 
         Raises:
             KeyError: a key is none of these.
             IndexError: a frame lies outside its video.
         """
-        if unknown := keys - KEYS:
-            raise KeyError(f"a puppet has no {sorted(unknown)}; it has {sorted(KEYS)}")
+        if unknown := keys - CLIP_KEYS:
+            raise KeyError(f"a puppet has no {sorted(unknown)}; it has {sorted(CLIP_KEYS)}")
         if ((frames < 0) | (frames >= self.lengths[videos][:, None])).any():
             raise IndexError(f"frames {frames.min()}..{frames.max()} of puppet videos of {self.lengths[0]} frames")
         shot = Shot(self.stage, videos, frames)
-        out = {key: getattr(shot, key)() for key in keys & CLIP_KEYS}
-        if keys & SOURCE_KEYS:
-            other = Shot(self.source_stage, videos, np.zeros((len(videos), 1), dtype=np.int64))
-            if "source" in keys:
-                out["source"] = other.video()[:, :, 0]
-            if "source_pose" in keys:
-                out["source_pose"] = other.pose()[:, :, 0]
-        return out
+        return {key: getattr(shot, key)() for key in keys}
 
-    def _digest(self, described: dict[str, object]) -> str:
+    def _digest(self) -> str:
         some = np.arange(min(4, len(self.names)))
         clips = self.gather(some, np.tile(np.arange(min(8, int(self.lengths[0]))), (len(some), 1)))
-        return hashlib.blake2b(json.dumps(described).encode() + clips.tobytes(), digest_size=8).hexdigest()
+        return hashlib.blake2b(json.dumps(self._described).encode() + clips.tobytes(), digest_size=8).hexdigest()
 
 
 def check(arguments: Mapping[str, Any]) -> None:

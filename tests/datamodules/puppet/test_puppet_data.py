@@ -62,7 +62,11 @@ def test_joints_are_those_of_the_skeleton_that_joins_them(skeleton: str) -> None
     [
         ({"truth": ("depth",)}, "truth names depth; puppets know pose, labels"),
         ({"truth": ("flow",), "stride": 2}, "stride must be 1 where truth names flow, found 2; change fps"),
-        ({"video_frames": 8, "frames": 16}, "video_frames=8 must be at least 2 and frames=16"),
+        ({"truth": ("flow_valid",), "frames": 1}, "frames must be at least 2 where truth names flow, found 1"),
+        ({"video_frames": 8, "frames": 16}, "video_frames=8 must be at least frames=16"),
+        ({"source": "second"}, r"source must be one of \['none', 'first', 'random', 'other'\], found 'second'"),
+        ({"source": "other", "source_room": "any"}, r"source_room must be one of \['same', 'other'\], found 'any'"),
+        ({"source_room": "other"}, "source_room=other needs source=other, found none"),
         ({"val_videos": 0}, "val_videos must be at least 1, found 0"),
         ({"motions": ["swim"]}, "motions must name some of"),
         ({"identities": (0, 1, 1)}, "identities are 3 counts"),
@@ -86,6 +90,30 @@ def test_the_config_and_the_command_line() -> None:
     data = parser.instantiate(parser.parse_args([*config, *changed, "--data.identities=[3,2,2]"])).data
     assert isinstance(data, Puppet) and data.drawn["size"] == (128, 64) and data.drawn["motions"] == ["walk", "run"]
     assert data.drawn["yaw"] == (0, 90) and data.drawn["identities"] == (3, 2, 2) and data.drawn["persons"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "frames", "source", "condition", "gives"),
+    [
+        ("puppet_pairs", (128, 64), 1, True, "none", {"pose", "mask", "labels"}),
+        ("puppet_source", (64, 64), 16, True, "none", {"pose", "mask", "labels"}),
+        ("puppet_poses", (128, 128), 2, False, "edn", {"pose", "face_box", "condition"}),
+        ("puppet_labels", (128, 128), 1, False, "none", {"labels", "instances"}),
+    ],
+)
+def test_the_other_configs(
+    name: str, size: tuple[int, int], frames: int, source: bool, condition: str, gives: set[str]
+) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_subclass_arguments(ClipData, "data")
+    parsed = parser.parse_args(["--config", str(CONFIGS / f"{name}.yaml")])
+    data = parser.instantiate(parsed).data
+    assert isinstance(data, Puppet) and (data.height, data.width) == size
+    assert (data.frames, data.condition, data.source) == (frames, condition, "none")
+    expected = gives | ({"source", *(f"source_{key}" for key in gives)} if source else set())
+    assert data.tracks == expected
+    assert Puppet.gives(**parsed.data.init_args.as_dict()) == {"video", "attributes", *expected}
 
 
 def test_the_motions_and_their_licence_are_package_data() -> None:

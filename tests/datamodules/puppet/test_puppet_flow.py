@@ -1,10 +1,15 @@
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from datamodules.stream import keyed_rng
 from datamodules.synthetic.puppet.body import LIMBS, POINT
 from datamodules.synthetic.puppet.flow import flow
 from datamodules.synthetic.puppet.geometry import Camera, limbs
+from datamodules.synthetic.puppet.identity import PATTERNS, Texture, Wardrobe, draw_proportions
 from datamodules.synthetic.puppet.raster import fragments
 from datamodules.synthetic.puppet.scene import CameraMotion
 from datamodules.synthetic.puppet.shade import Surface
@@ -55,28 +60,42 @@ def warp_error(truth: Truth, way: str) -> tuple[float, float, int]:
     return float(warped_error.mean()), float(still_error.mean()), len(warped_error)
 
 
-@pytest.mark.parametrize(("camera", "persons"), [("static", 1), ("pan", 1), ("static", 2), ("pan", 2)])
-@pytest.mark.parametrize(("size", "count", "bound"), [(64, 40, 1.3), (128, 16, 0.8), (256, 6, 0.6)])
-def test_warping_by_the_flow_gives_the_other_frame(
-    size: int, count: int, bound: float, camera: CameraMotion, persons: int
-) -> None:
-    """Inside parts, both ways, in units of 1/255, with the smooth texture, which the lamp does not shade.
+BOUNDS = {"cloth": {64: 2.0, 128: 2.0, 256: 2.0}, "smooth": {64: 1.3, 128: 0.8, 256: 0.6}}
 
-    It needs that texture to show that the flow is exact: a bilinear warp blurs the edges of clothes, and a limb that
-    turns under the lamp does change its brightness. Means over 300 clips are 0.85, 0.47 and 0.34 at these sizes.
+
+@pytest.mark.parametrize(("camera", "persons"), [("static", 1), ("pan", 1), ("static", 2), ("pan", 2)])
+@pytest.mark.parametrize(("size", "count"), [(64, 40), (128, 16), (256, 6)])
+@pytest.mark.parametrize("texture", get_args(Texture))
+def test_warping_by_the_flow_gives_the_other_frame(
+    texture: Texture, size: int, count: int, camera: CameraMotion, persons: int
+) -> None:
+    """Inside parts, both ways, in units of 1/255. Means over hundreds of clips at these sizes: 1.49, 1.33 and 1.34 for
+    clothes, 0.85, 0.47 and 0.34 for the smooth texture, which the lamp does not shade.
     """
-    truth = clips(count, size, camera=camera, persons=persons, texture="smooth")
+    truth = clips(count, size, camera=camera, persons=persons, texture=texture)
     for way in ("", "_back"):
         warped, still, pixels = warp_error(truth, way)
         assert pixels > 4000 and still > 6, (pixels, still)
-        assert warped < bound, warped
+        assert warped < BOUNDS[texture][size], warped
 
 
-@pytest.mark.parametrize(("size", "count", "bound"), [(64, 40, 6.0), (128, 16, 4.0)])
-def test_warping_clothes(size: int, count: int, bound: float) -> None:
-    """Means over 300 clips: 4.4 at 64 and 2.7 at 128 pixels, 16 and 21 without warping."""
-    warped, still, _ = warp_error(clips(count, size), "")
-    assert warped < bound and still > 2.5 * bound, (warped, still)
+@pytest.mark.parametrize("pattern", range(PATTERNS))
+def test_every_pattern_of_clothes_may_be_warped(pattern: int) -> None:
+    """Stripes and checks are the finest; at 64 pixels they are finer than elsewhere. None has more than 1.9."""
+    store = PuppetStore("train", 60, identities=(60, 1, 1))
+    wearers = np.array([i for i in range(60) if wardrobe(keyed_rng("puppet identity", 0, "train", i)) == pattern])
+    assert len(wearers) > 5
+    person = wearers[np.arange(60) % len(wearers)][:, None]
+    store.stage = replace(store.stage, scenes=replace(store.stage.scenes, person=person))
+    truth = store.tracks(np.arange(60), np.tile(np.arange(3) + 3, (60, 1)), CLIP_KEYS)
+    warped, still, pixels = warp_error(truth, "")
+    assert pixels > 5000 and still > 9 and warped < 2, (warped, still)
+
+
+def wardrobe(rng: np.random.Generator) -> int:
+    """The pattern that the person wears whom this draws."""
+    draw_proportions(rng)
+    return Wardrobe(rng).pattern
 
 
 @pytest.mark.parametrize("camera", ["static", "pan"])

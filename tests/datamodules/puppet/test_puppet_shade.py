@@ -3,7 +3,7 @@ import pytest
 
 from datamodules.synthetic.puppet.body import LIMBS, POINT
 from datamodules.synthetic.puppet.geometry import Camera, Limbs, limbs
-from datamodules.synthetic.puppet.identity import COLUMNS, ROWS, draw_identities
+from datamodules.synthetic.puppet.identity import BLUR, COLUMNS, ROWS, draw_identities, prefiltered
 from datamodules.synthetic.puppet.raster import fragments, order
 from datamodules.synthetic.puppet.room import blend, chunks
 from datamodules.synthetic.puppet.shade import AMBIENT, DIFFUSE, LAYERS, Skin, layers
@@ -35,7 +35,7 @@ def test_what_is_not_lit_keeps_its_brightness() -> None:
     t, e, v = np.array([[0.5, 0.5], [0, 0], [0, 0.95]], dtype=np.float32)
     limb = np.array([FACE, FACE])
     lit = Skin(upright(0.4), texels, WHOLE).colour(limb, t, e, v)
-    assert lit[0, 0] > lit[1, 0] + 10
+    np.testing.assert_allclose(lit[0] - lit[1], 80 * DIFFUSE * (1 - np.sqrt(1 - 0.95**2)), rtol=1e-4)
     np.testing.assert_allclose(Skin(upright(0.4), texels, WHOLE, lit=False).colour(limb, t, e, v), 80)
 
 
@@ -95,7 +95,7 @@ def test_layers_are_composed_from_the_front() -> None:
             centres.setdefault(int(found.pixel[k]), int(found.limb[k]))
     np.testing.assert_allclose(paint.cover, 1 - left, atol=1e-5)
     np.testing.assert_allclose(paint.colour, colour, atol=0.01)
-    assert (many > LAYERS).any() and dict(zip(surface.pixel.tolist(), surface.limb.tolist(), strict=True)) == centres
+    assert (many > 3).any() and dict(zip(surface.pixel.tolist(), surface.limb.tolist(), strict=True)) == centres
 
 
 def test_blending_keeps_and_adds() -> None:
@@ -118,9 +118,40 @@ def test_chunks_cover_all_frames_once() -> None:
 
 
 def test_persons_are_functions_of_their_key() -> None:
-    some = draw_identities([(0, "train", 1), (0, "train", 2)], "cloth")
-    more = draw_identities([(0, "train", 2), (0, "val", 2), (1, "train", 2)], "cloth")
+    some = draw_identities([(0, "train", 1), (0, "train", 2)], "cloth", 30)
+    more = draw_identities([(0, "train", 2), (0, "val", 2), (1, "train", 2)], "cloth", 30)
     np.testing.assert_array_equal(some.atlas[1], more.atlas[0])
     assert len({atlas.tobytes() for atlas in (*some.atlas, *more.atlas[1:])}) == 4
     assert some.atlas.min() >= 0 and some.atlas.max() <= 255
     assert (np.abs(some.factors - 1) <= 0.1).all() and (some.factors[:, 3] == 1).all()
+
+
+def waves(period: float) -> np.ndarray:
+    """A wave of `period` texels around the limbs, over the front and then over the back."""
+    ring = 100 + 50 * np.cos(2 * np.pi * np.arange(2 * COLUMNS) / period)
+    sides = np.stack([ring[:COLUMNS], ring[COLUMNS:][::-1]])
+    return np.broadcast_to(sides[None, None, :, None, :, None], (1, 16, 2, ROWS, COLUMNS, 3)).copy()
+
+
+@pytest.mark.parametrize("period", [4, 8, 16, 32])
+def test_waves_finer_than_pixels_vanish_from_textures(period: int) -> None:
+    """A Gaussian of deviation s leaves exp(-2 pi^2 s^2 / p^2) of a wave of p pixels."""
+    scale = 30.0
+    chest = list(LIMBS).index("chest")
+    texel = 2 * scale * (0.128 + 0.15) / 2 / COLUMNS  # pixels from one to the next around the limb
+    got = prefiltered(waves(period), scale)[0, chest, :, ROWS // 2, :, 0]
+    left = np.exp(-2 * (np.pi * BLUR / (period * texel)) ** 2)
+    assert 0.001 < left < 0.97
+    np.testing.assert_allclose(got - 100, left * (waves(period)[0, chest, :, 0, :, 0] - 100), atol=0.1)
+
+
+def test_coarse_textures_stay_as_they_are() -> None:
+    texels = atlas()
+    np.testing.assert_allclose(prefiltered(np.full_like(texels, 80), 30), 80, rtol=1e-5)
+    np.testing.assert_allclose(prefiltered(texels, 3000), texels, atol=0.5)  # a texel takes many pixels
+    along = np.zeros_like(texels)
+    along[:, :, :, ROWS // 2 :] = 100  # an edge across the limb: it is as soft as around
+    soft = prefiltered(along, 30)[0, list(LIMBS).index("right_thigh"), 0, :, 3, 0]
+    assert (np.diff(soft) >= -1e-4).all() and soft[2] < 1 and soft[-2] > 99
+    half = ROWS // 2  # the edge lies midway before it, 0.79 pixels away
+    assert 2 < soft[half - 1] < 20 and soft[half - 1] + soft[half] == pytest.approx(100, abs=0.1)
