@@ -107,6 +107,8 @@ class Reading:
         length: sound frames given.
         header: frames that the file claims, None where it does not.
         rate: frames a second of what was given, None where nothing tells it.
+        size: height and width of the file's pictures, upright; None where none was read.
+        lossy: how compression changed the frames; None where it did not.
         warnings: what a user should know.
         broken: why there are no more frames than `length`, though there should be; None for a sound video.
     """
@@ -116,6 +118,8 @@ class Reading:
         self.length = 0
         self.header: int | None = None
         self.rate: float | None = None
+        self.size: tuple[int, int] | None = None
+        self.lossy: str | None = None
         self.warnings: list[str] = []
         self.broken: str | None = None
 
@@ -170,6 +174,7 @@ class Reading:
 
     def _conclude(self, video: Footage, scaler: Scaler) -> None:
         self.warnings, self.broken = list(video.warnings), video.broken
+        self.size, self.lossy = scaler.source, video.lossy
         if scaler.turn is not None and not scaler.turn.readable:
             self.warnings.append("its display matrix is no turn by a multiple of 90 degrees: frames are left as stored")
         if video.aspect != 1 and self._reader.fit == "squash":
