@@ -93,9 +93,10 @@ class ClipReading:
         length = reading.length if policy.fps is not None else max(reading.length, reading.claimed)
         count = given // policy.frames
         needed = (policy.frames - 1) * policy.stride + 1
-        short = "" if count else f"has {reading.length} frame{'s' * (reading.length != 1)}, {needed} are needed"
+        short = f"has {reading.length} frame{'s' * (reading.length != 1)}, {needed} are needed"
+        whole_but_short = not count and (reading.broken is None or reading.length >= reading.claimed > 0)
         self.facts = Facts(
-            skipped=reading.broken or short,
+            skipped=short if whole_but_short else reading.broken or "",
             clips=count,
             left=max(length - (needed if policy.windows == "first" else given * policy.stride), 0),
             size=reading.size,

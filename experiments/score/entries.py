@@ -44,7 +44,7 @@ class Entries:
         }
         here = {video.path for videos in self._read.values() for video in videos}
         pairs = [(real, fake) for real, fake in pairing.pairs if real.path in here and fake.path in here]
-        self._pairs = self._first(pairs, min(self._limits.values()))
+        self._pairs = [(real, fake) for real, fake in self._first(pairs, min(self._limits.values()))]
 
     def _first(self, groups: Sequence[tuple[Video, ...]], limit: int) -> list[tuple[Video, ...]]:
         """The first groups of usable videos that give `limit` clips together, in the order of their names."""

@@ -101,8 +101,9 @@ def _listed(argument: str, path: Path, other: Path, suffix: str | None) -> list[
     if not path.is_dir():
         return [Video(path, path.name)]
     # Samples are often written with the real clips in a folder below them.
-    inner = other.resolve() if other.resolve() != path.resolve() else None
-    found = [v for v in all_videos(path) if inner is None or inner not in (v.path.resolve(), *v.path.resolve().parents)]
+    inner = other.resolve()
+    below = path.resolve() in inner.parents
+    found = [v for v in all_videos(path) if not (below and inner in (v.path.resolve(), *v.path.resolve().parents))]
     if suffix is not None:
         ending = suffix if suffix.startswith(".") else f".{suffix}"
         found = [video for video in found if video.name.lower().endswith(ending.lower())]

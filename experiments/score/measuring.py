@@ -78,12 +78,12 @@ class Column:
     @property
     def made(self) -> str:
         """What decides a clip's rows. Metrics that describe clips by one function of one extractor share them."""
-        assert self.metric is not None
-        kind = type(self.metric)
-        if isinstance(self.metric, DescribingMetric) and self.extractor is not None:
-            own = getattr(self.metric, "frames_per_clip", None)
-            return f"{kind.describe.__qualname__}, frames {own}, {self.extractor}"
-        return f"{kind.__module__}.{kind.__qualname__}, {self.metric.fingerprint}"
+        metric = self.metric
+        assert metric is not None
+        if isinstance(metric, DescribingMetric) and self.extractor is not None:
+            function, frames = type(metric).describe, getattr(metric, "frames_per_clip", None)
+            return f"{function.__module__}.{function.__qualname__}, frames {frames}, {self.extractor}"
+        return f"{type(metric).__module__}.{type(metric).__qualname__}, {metric.fingerprint}"
 
     def rows(self, clips: Tensor, real: Tensor | None = None) -> Tensor:
         """What the metric keeps of clips, B parts width: the very numbers that it would keep in training.

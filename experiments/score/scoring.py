@@ -60,7 +60,7 @@ def score(request: Request) -> list[dict[str, Any]]:
     pairing = pair(sides)
     _look_at_pairs(columns, sides, pairing)
     policy, threads = request.policy, request.threads or cores()
-    device = torch.device(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = _device(request.device)
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(_root(request))
         digests = stack.enter_context(contextlib.closing(Digests(root, threads)))
@@ -74,6 +74,15 @@ def score(request: Request) -> list[dict[str, Any]]:
         used = read(filler, sides, policy, False in paired, True in paired) if able else Sides([], [])
         entries = Entries(policy, size, used, pairing, filler, digests)
         return [entries.of(column) for column in columns]
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch has both for a device that is not there
+        raise BenchError(f"--device {name}: cannot be used: {str(error).splitlines()[0]}") from error
+    return device
 
 
 @contextlib.contextmanager
