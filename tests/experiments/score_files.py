@@ -16,6 +16,12 @@ from tests.metrics.array_data import noise_clips
 FRAMES, SIDE = 20, 24
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers are kept by content, so one test would find those of another."""
+    monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path / "numbers"))
+
+
 def clip(seed: int, frames: int = FRAMES, side: int = SIDE) -> np.ndarray:
     """uint8 T H W 3."""
     return noise_clips(seed, 1, 3, frames, side, side)[0].permute(1, 2, 3, 0).numpy()

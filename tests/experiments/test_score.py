@@ -22,6 +22,7 @@ from metrics.protocol import ProtocolSettings
 from metrics.suite import MetricSuite
 from tests.datamodules.strip_files import save_strip
 from tests.experiments.score_files import FRAMES, clip, entries, first, refused, two_folders, write
+from tests.experiments.score_files import own_cache as own_cache
 from tests.metrics.array_data import ArrayData, numbered
 
 ROOT = Path(__file__).parents[2]

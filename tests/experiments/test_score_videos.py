@@ -15,6 +15,7 @@ from metrics.frechet import FrechetDistance, fit, frechet_distance
 from metrics.pixel import SSIM
 from tests.datamodules.video_files import cut
 from tests.experiments.score_files import clip, entries, first, refused, two_folders, write
+from tests.experiments.score_files import own_cache as own_cache
 from tests.metrics.array_data import numbered
 
 BOTH = ("--metrics", "ssim,frechet_random")

@@ -1,0 +1,239 @@
+"""What was read is not read again: after a kill, a rename, for another metric; and never stands for other clips."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from datamodules.errors import BenchError
+from datamodules.video_reader import Reading, VideoReader
+from experiments.score import decoding
+from experiments.score.clips import Facts
+from experiments.score.rows import Shelf
+from metrics.features.random import RandomFeatures
+from tests.experiments.score_files import clip, entries, refused, two_folders, write
+from tests.experiments.score_files import own_cache as own_cache
+
+ROOT = Path(__file__).parents[2]
+WORDS = ("--metrics", "ssim,frechet_random")
+# Ends as kill -9 ends it, in the middle of the third pair.
+KILLED = """
+import os, signal, sys
+from experiments import cli
+from experiments.score.measuring import Column
+
+whole, calls = Column.rows, []
+
+def rows(self, *clips):
+    calls.append(1)
+    if len(calls) == 8:  # three rows a pair: both sides described, then compared
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self, *clips)
+
+Column.rows = rows
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that were decoded."""
+    names: list[str] = []
+    whole = VideoReader.open
+
+    def spy(self: VideoReader, path: Path, start: int = 0, end: int | None = None) -> Reading:
+        names.append(f"{path.parent.name}/{path.name}")
+        return whole(self, path, start, end)
+
+    monkeypatch.setattr(VideoReader, "open", spy)
+    return names
+
+
+def test_killed_and_started_again(tmp_path: Path, opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    real, fake = two_folders(tmp_path, 5, ".mkv")
+    command = [sys.executable, "-c", KILLED, "score", str(real), str(fake), *WORDS, "--threads", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == -signal.SIGKILL and not done.stdout, done.stderr
+    found = entries(capsys, real, fake, *WORDS)
+    assert sorted(opened) == [f"{side}/00{n}.mkv" for side in ("fake", "real") for n in (2, 3, 4)]
+    opened.clear()
+    assert entries(capsys, real, fake, *WORDS) == found and opened == []
+    unbroken = entries(capsys, real, fake, *WORDS, "--cache", tmp_path / "other")
+    assert unbroken == found and len(opened) == 10 + 1  # the first once more, for its size
+
+
+def test_only_what_is_new_is_read(tmp_path: Path, opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    real, fake = two_folders(tmp_path, 3)
+    before = entries(capsys, real, fake, *WORDS)
+    opened.clear()
+    (fake / "002.npy").rename(fake / "renamed.npy")
+    assert entries(capsys, real, fake, *WORDS)["frechet[random]"] == before["frechet[random]"] and opened == []
+    write(fake, {"renamed.npy": clip(55)})
+    changed = entries(capsys, real, fake, *WORDS)
+    assert opened == ["fake/renamed.npy"]
+    assert changed["frechet[random]"]["value"] != before["frechet[random]"]["value"]
+    opened.clear()
+    entries(capsys, real, fake, "--metrics", "psnr,frechet_random,ssim")  # two pairs are left
+    assert sorted(opened) == ["fake/000.npy", "fake/001.npy", "real/000.npy", "real/001.npy"]
+    opened.clear()
+    entries(capsys, real, fake, *WORDS, "--no-cache")
+    assert sorted(set(opened)) == [f"fake/{n}.npy" for n in ("000", "001", "renamed")] + [
+        f"real/00{n}.npy" for n in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [["--frames=12"], ["--size=12"], ["--stride=2", "--frames=4"], ["--fit=crop"], ["--context=3"]]
+)
+def test_other_clips_are_never_taken_for_these(
+    words: list[str], tmp_path: Path, opened: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, fake = two_folders(tmp_path, 2)
+    entries(capsys, real, fake, *WORDS)
+    opened.clear()
+    found = entries(capsys, real, fake, *WORDS, *words)
+    assert len(opened) == 4
+    assert found == entries(capsys, real, fake, *WORDS, *words, "--no-cache")
+
+
+def test_a_skipped_video_is_looked_at_once(tmp_path: Path, opened: list[str], capsys: Any) -> None:
+    real, fake = two_folders(tmp_path, 3)
+    (fake / "001.npy").write_bytes(b"broken")
+    before = entries(capsys, real, fake, *WORDS)
+    opened.clear()
+    assert entries(capsys, real, fake, *WORDS) == before and opened == []
+    assert before["ssim"]["skipped"][0]["file"] == "001.npy"
+
+
+def test_a_video_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, fake = two_folders(tmp_path, 3)
+    whole = RandomFeatures.features
+
+    def features(self: RandomFeatures, clips: torch.Tensor) -> torch.Tensor:
+        if (clips[0, :, 0].cpu() == torch.from_numpy(clip(101)[0]).permute(2, 0, 1)).all():
+            write(fake, {"001.npy": clip(77)})
+        return whole(self, clips)
+
+    monkeypatch.setattr(RandomFeatures, "features", features)
+    found = entries(capsys, real, fake, "--metrics", "frechet_random")["frechet[random]"]
+    assert found["n_fake"] == 2
+    assert found["skipped"] == [
+        {"side": "fake", "file": "001.npy", "reason": "changed while it was read; score it again when it is complete"}
+    ]
+
+
+def test_a_network_sees_a_clip_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For all metrics that describe clips by it."""
+    real, fake = two_folders(tmp_path, 3)
+    whole, seen = RandomFeatures.features, []
+    monkeypatch.setattr(RandomFeatures, "features", lambda self, clips: seen.append(len(clips)) or whole(self, clips))
+    file = tmp_path / "two.yaml"
+    extractor = "{class_path: metrics.features.random.RandomFeatures}"
+    metric = f"{{class_path: metrics.frechet.FrechetDistance, init_args: {{extractor: {extractor}, ddof: %d}}}}"
+    file.write_text(
+        f"evaluate: {{metrics: {{'frechet[random]': {metric % 1}, 'frechet[random]_0': {metric % 0}}}}}",
+        encoding="utf-8",
+    )
+    found = entries(capsys, real, fake, "--protocol", file)
+    assert sum(seen) == 6
+    # ddof only scales the covariances, so the numbers differ.
+    assert found["frechet[random]"]["value"] != found["frechet[random]_0"]["value"]
+
+
+def test_a_torn_entry_counts_as_absent(tmp_path: Path) -> None:
+    rows = torch.arange(12, dtype=torch.float32).reshape(2, 3, 2)
+    with Shelf(tmp_path, {"a": 1}) as shelf:
+        shelf.add("one", {"x": [1]}, rows)
+        shelf.add("two", {}, rows + 1)
+        shelf.add("none", {"skipped": "why"})
+    (file,) = shelf.folder.glob("*.rows")
+    whole = file.read_bytes()
+    again = Shelf(tmp_path, {"a": 1})
+    assert torch.equal(again.rows("two"), rows + 1) and again.facts("one") == {"x": [1]}
+    assert again.facts("none") == {"skipped": "why"} and again.facts("other") is None
+    assert "one" not in Shelf(tmp_path, {"a": 2})
+    start = whole.index(b'{"key": "two"')
+    for length in range(start, len(whole) - 1):  # without its line's end alone the last entry is whole
+        file.write_bytes(whole[:length])
+        left = Shelf(tmp_path, {"a": 1})
+        assert torch.equal(left.rows("one"), rows) and "none" not in left
+        assert "two" not in left or torch.equal(left.rows("two"), rows + 1)
+    for at in range(start + 60, len(whole)):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        left = Shelf(tmp_path, {"a": 1})
+        assert torch.equal(left.rows("one"), rows)
+        assert "two" not in left or torch.equal(left.rows("two"), rows + 1)
+    file.write_bytes(whole[:-3])
+    with Shelf(tmp_path, {"a": 1}) as more:  # another process writes beside it
+        more.add("none", {})
+    assert "none" in Shelf(tmp_path, {"a": 1}) and len(list(shelf.folder.glob("*.rows"))) == 2
+
+
+def test_a_disk_that_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, fake = two_folders(tmp_path, 2)
+    (tmp_path / "file").write_text("")
+    assert "is a file; expected a folder" in refused(capsys, real, fake, *WORDS, "--cache", tmp_path / "file")
+    with pytest.raises(BenchError, match="cannot write"):
+        Shelf(tmp_path / "file", {})
+
+
+class Slow:
+    """A reading whose parts come when the test wants them; counts what was made and not yet used."""
+
+    def __init__(self, made: list[int], gate: "queue.Queue[None] | None" = None, parts: int = 5) -> None:
+        self.made, self.gate, self.parts = made, gate, parts
+        self.facts = Facts(clips=parts)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        for _ in range(self.parts):
+            if self.gate is not None:
+                self.gate.get(timeout=60)
+            self.made.append(1)
+            yield torch.zeros(1)
+
+
+def test_few_clips_are_in_memory_however_many_there_are() -> None:
+    made: list[int] = []
+    used = 0
+    with decoding.Decoder(lambda path: Slow(made), threads=2) as decoder:  # type: ignore[arg-type, return-value]
+        for streams in decoder.streams([[Path("a"), Path("b")] for _ in range(50)]):
+            for parts in zip(*streams, strict=True):
+                used += len(parts)
+                # At most 4 videos are begun, each with two parts waiting and one in hand.
+                assert len(made) - used <= 4 * 3
+    assert used == len(made) == 50 * 2 * 5
+
+
+def test_an_error_in_a_thread_ends_the_run_and_its_threads() -> None:
+    class Bad(Slow):
+        def __iter__(self) -> Iterator[torch.Tensor]:
+            yield torch.zeros(1)
+            raise MemoryError("no room")
+
+    def use() -> None:
+        with decoding.Decoder(lambda path: Bad([]), threads=2) as decoder:  # type: ignore[arg-type, return-value]
+            for streams in decoder.streams([[Path("a")] for _ in range(20)]):
+                for _ in streams[0]:
+                    pass
+
+    with pytest.raises(MemoryError, match="no room"):
+        use()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_numbers_do_not_depend_on_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, fake = two_folders(tmp_path, 6)
+    runs = [entries(capsys, real, fake, *WORDS, "--no-cache", "--threads", n) for n in (1, 2, 7)]
+    assert runs[0] == runs[1] == runs[2]
