@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NoReturn, cast
 
 import torch
@@ -75,7 +76,7 @@ class Column:
             self.why = str(error)
         self.metric.to(device)
 
-    @property
+    @cached_property
     def made(self) -> str:
         """What decides a clip's rows. Metrics that describe clips by one function of one extractor share them."""
         metric = self.metric

@@ -33,9 +33,9 @@ class _Entry(NamedTuple):
 class Shelf:
     """Rows by key, all made in one way.
 
-    A shelf is a folder of append-only files, one a process that wrote. An entry is a line of JSON (key, facts, shape,
-    CRC-32) and the rows as little-endian float32. What a killed process left half-written fails its checksum: it and
-    what follows it in its file count as absent.
+    A shelf is a folder of append-only files, one a process that wrote. An entry is a line (its CRC-32; then as JSON key,
+    facts, shape and the rows' CRC-32) and the rows as little-endian float32. What a killed process left half-written
+    fails its checksum: it and what follows it in its file count as absent.
 
     Args:
         root: the folder of shelves.
@@ -50,6 +50,7 @@ class Shelf:
         self.folder = root / hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
         self._entries: dict[str, _Entry] = {}
         self._out: BinaryIO | None = None
+        self._end = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -83,18 +84,18 @@ class Shelf:
         """
         shape = (0,) if rows is None else tuple(rows.shape)
         data = b"" if rows is None else rows.detach().cpu().float().numpy().astype("<f4").tobytes()
-        head = {"key": key, "facts": dict(facts), "shape": list(shape)}
-        line = json.dumps({**head, "crc": _checksum(head, data)}).encode() + b"\n"
+        head = json.dumps({"key": key, "facts": facts, "shape": shape, "crc": zlib.crc32(data)}).encode()
+        line = b"%08x %s\n" % (zlib.crc32(head), head)
         try:
             if self._out is None:
-                name = f"{time.time_ns():020d}-{os.getpid()}-{uuid.uuid4().hex[:6]}{SUFFIX}"
-                self._out = (self.folder / name).open("ab", buffering=0)
-            offset = self._out.tell() + len(line)
+                self._file = self.folder / f"{time.time_ns():020d}-{os.getpid()}-{uuid.uuid4().hex[:6]}{SUFFIX}"
+                self._out, self._end = self._file.open("xb", buffering=0), 0
             if self._out.write(line + data) < len(line) + len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise cannot_write(self.folder, error) from error
-        self._entries[key] = _Entry(dict(facts), shape, Path(self._out.name), offset)
+        self._entries[key] = _Entry(facts, shape, self._file, self._end + len(line))
+        self._end += len(line) + len(data)
 
     def close(self) -> None:
         """Gives the file back."""
@@ -113,16 +114,14 @@ class Shelf:
     def _index(self, path: Path) -> None:
         with contextlib.suppress(ValueError, KeyError, TypeError), path.open("rb") as file:
             while line := file.readline():
-                head = json.loads(line)
+                checksum, _, text = line.removesuffix(b"\n").partition(b" ")
+                if int(checksum, 16) != zlib.crc32(text):
+                    return
+                head = json.loads(text)
                 shape, offset = tuple(head["shape"]), file.tell()
-                data = file.read(4 * int(np.prod(shape)))
-                if _checksum(head, data) != head.pop("crc"):
+                if zlib.crc32(file.read(4 * int(np.prod(shape)))) != head["crc"]:
                     return
                 self._entries[head["key"]] = _Entry(head["facts"], shape, path, offset)
-
-
-def _checksum(head: Mapping[str, Any], data: bytes) -> int:
-    return zlib.crc32(data, zlib.crc32(json.dumps([head["key"], head["facts"], head["shape"]]).encode()))
 
 
 def shelves(folder: Path | None) -> Path:

@@ -45,8 +45,8 @@ def in_memory(fake: torch.Tensor, real: torch.Tensor, at_once: int, *more: Video
 def test_saved_clips_score_as_in_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real, fake = two_folders(tmp_path, 5, ".mkv")
     found = entries(capsys, real, fake, "--metrics", NAMES)
-    clips = [first([clip(start + n) for n in range(5)]) for start in (100, 0)]
-    expected, together = in_memory(*clips, 1), in_memory(*clips, 5)
+    made, truth = (first([clip(start + n) for n in range(5)]) for start in (100, 0))
+    expected, together = in_memory(made, truth, 1), in_memory(made, truth, 5)
     assert list(found) == list(expected)
     for name, entry in found.items():
         theirs = expected[name]
