@@ -33,9 +33,9 @@ class _Entry(NamedTuple):
 class Shelf:
     """Rows by key, all made in one way.
 
-    A shelf is a folder of append-only files, one a process that wrote. An entry is a line (its CRC-32; then as JSON key,
-    facts, shape and the rows' CRC-32) and the rows as little-endian float32. What a killed process left half-written
-    fails its checksum: it and what follows it in its file count as absent.
+    A shelf is a folder of append-only files, one a process that wrote. An entry is a line (its CRC-32; then as JSON
+    key, facts, shape and the rows' CRC-32) and the rows as little-endian float32. What a killed process left
+    half-written fails its checksum: it and what follows it in its file count as absent.
 
     Args:
         root: the folder of shelves.

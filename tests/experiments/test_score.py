@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from metrics.novelty import Diversity
 from metrics.pixel import L1, PSNR, SSIM
 from metrics.protocol import ProtocolSettings
 from metrics.suite import MetricSuite
+from metrics.weights import CATALOGUE
+from metrics.weights import folder as weights_folder
 from tests.datamodules.strip_files import save_strip
 from tests.experiments.score_files import FRAMES, clip, entries, first, refused, two_folders, write
 from tests.experiments.score_files import own_cache as own_cache
@@ -57,13 +60,27 @@ def test_saved_clips_score_as_in_training(tmp_path: Path, capsys: pytest.Capture
         assert entry.get("curve") == theirs.get("curve")
 
 
+I3D_HERE = bool(os.environ.get("REELBENCH_WEIGHTS")) and (weights_folder() / CATALOGUE["i3d"].file).is_file()
+WITH_I3D = pytest.mark.skipif(not I3D_HERE, reason="REELBENCH_WEIGHTS is not set to a folder with the weights i3d")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("REELBENCH_WEIGHTS"), reason="REELBENCH_WEIGHTS is not set: no I3D")
+@WITH_I3D
 def test_fvd_is_that_of_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real, fake = two_folders(tmp_path, 2, ".mkv")
     found = entries(capsys, real, fake, "--metrics", "fvd")["fvd"]
     expected = in_memory(first([clip(100), clip(101)]), first([clip(0), clip(1)]), 1, FrechetDistance(I3D()))
     assert found["value"] == expected["fvd"]["value"] and found["note"] == "fewer than 400 dims: 2 clips"
+
+
+@pytest.mark.slow
+@WITH_I3D
+def test_fvd_of_black_and_white_videos_is_tensorflows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What Google's code prints for black against white clips of 30 frames; copies change no moments."""
+    for side, level in (("real", 0), ("fake", 255)):
+        write(tmp_path / side, {f"{n}.mkv": np.full((30, 24, 24, 3), level, np.uint8) for n in range(2)})
+    found = entries(capsys, tmp_path / "real", tmp_path / "fake", "--frames=30")["fvd"]
+    assert found["value"] == pytest.approx(151.39244, abs=1e-3)
 
 
 def test_any_kind_of_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +133,7 @@ def test_the_table_names_conditions_and_notes(tmp_path: Path, capsys: pytest.Cap
     assert lines[0].split() == ["metric", "value", "±", "se", "real", "generated"]
     assert lines[1].startswith("psnr ") and lines[1].split()[3:] == ["3", "3"]
     assert lines[2].endswith("fewer than 128 dims: 3 clips")
-    if not os.environ.get("REELBENCH_WEIGHTS"):
+    if not I3D_HERE:
         assert lines[3].split(maxsplit=2) == ["fvd", "none", "weights missing: reelbench weights fetch i3d"]
     assert any("16 frames, stride 1, windows: first, swscale area" in line and "to 12x12" in line for line in lines)
     assert "note       3 of 3 real videos, such as 000.npy (24x24), were resized to 12x12" in lines
@@ -179,6 +196,24 @@ def test_help_is_quick_and_documents_the_codes() -> None:
     assert done.stderr == "[]\n"
     told = " ".join(done.stdout.split())
     assert "exit code: 0 at least one metric has a value, 1 none has one" in told and "frechet_random" in told
+
+
+def test_the_page_for_users(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """Its commands run, its protocol loads, and it names every key of an entry."""
+    page = (ROOT / "docs" / "score.md").read_text(encoding="utf-8")
+    two_folders(tmp_path, 2)
+    monkeypatch.chdir(tmp_path)
+    (commands,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    for line in commands.splitlines():
+        assert cli.main(line.removeprefix("reelbench ").split()) == 0
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(example, encoding="utf-8")
+    capsys.readouterr()
+    (entry,) = entries(capsys, "real", "fake", "--protocol", "mine.yaml", "--n-real=2", "--n-fake=2").values()
+    assert entry["protocol"]["label"] == "mine" and entry["value"] is not None
+    table = page.partition("| key of an entry |")[2].partition("\n\n")[0]
+    named = [key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split(" | ")[0])]
+    assert sorted(named) == sorted(entry)
 
 
 def test_length_of_the_test_videos() -> None:
