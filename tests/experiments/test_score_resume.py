@@ -1,7 +1,6 @@
 """What was read is not read again: after a kill, a rename, for another metric; and never stands for other clips."""
 
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -153,8 +152,25 @@ def test_a_network_sees_a_clip_once(
     )
     found = entries(capsys, real, fake, "--protocol", file)
     assert sum(seen) == 6
-    # ddof only scales the covariances, so the numbers differ.
+    # By another ddof alone; other frames of a clip are other rows.
     assert found["frechet[random]"]["value"] != found["frechet[random]_0"]["value"]
+
+
+def test_rows_of_other_frames_are_not_shared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, fake = two_folders(tmp_path, 3)
+    extractor = "{class_path: metrics.features.random.RandomFeatures, init_args: {level: frame}}"
+    metric = (
+        f"{{class_path: metrics.frechet.FrechetDistance, init_args: {{extractor: {extractor}, frames_per_clip: %s}}}}"
+    )
+    name = "frechet_frame[random]"
+    (tmp_path / "two.yaml").write_text(
+        f"evaluate: {{metrics: {{'{name}': {metric % 'null'}, '{name}_2': {metric % 2}}}}}", encoding="utf-8"
+    )
+    found = entries(capsys, real, fake, "--protocol", tmp_path / "two.yaml")
+    assert (found[name]["note"], found[f"{name}_2"]["note"]) == (
+        "fewer than 128 dims: 48 frames",
+        "fewer than 128 dims: 6 frames",
+    )
 
 
 def test_a_torn_entry_counts_as_absent(tmp_path: Path) -> None:
@@ -194,26 +210,32 @@ def test_a_disk_that_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         Shelf(tmp_path / "file", {})
 
 
-class Slow:
-    """A reading whose parts come when the test wants them; counts what was made and not yet used."""
+class Five:
+    """A reading of five parts that counts what it made."""
 
-    def __init__(self, made: list[int], gate: "queue.Queue[None] | None" = None, parts: int = 5) -> None:
-        self.made, self.gate, self.parts = made, gate, parts
-        self.facts = Facts(clips=parts)
+    def __init__(self, made: list[int]) -> None:
+        self.made = made
+        self.facts = Facts(clips=5)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        for _ in range(self.parts):
-            if self.gate is not None:
-                self.gate.get(timeout=60)
+        for _ in range(5):
             self.made.append(1)
             yield torch.zeros(1)
 
 
 def test_few_clips_are_in_memory_however_many_there_are() -> None:
     made: list[int] = []
-    used = 0
-    with decoding.Decoder(lambda path: Slow(made), threads=2) as decoder:  # type: ignore[arg-type, return-value]
+    opened: list[Path] = []
+    used = videos = 0
+
+    def read(path: Path) -> Any:
+        opened.append(path)
+        return Five(made)
+
+    with decoding.Decoder(read, threads=2) as decoder:
         for streams in decoder.streams([[Path("a"), Path("b")] for _ in range(50)]):
+            assert len(opened) - videos <= 4
+            videos += 2
             for parts in zip(*streams, strict=True):
                 used += len(parts)
                 # At most 4 videos are begun, each with two parts waiting and one in hand.
@@ -222,7 +244,7 @@ def test_few_clips_are_in_memory_however_many_there_are() -> None:
 
 
 def test_an_error_in_a_thread_ends_the_run_and_its_threads() -> None:
-    class Bad(Slow):
+    class Bad(Five):
         def __iter__(self) -> Iterator[torch.Tensor]:
             yield torch.zeros(1)
             raise MemoryError("no room")

@@ -121,6 +121,8 @@ def test_longer_videos_by_window(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert found["ssim"]["n"] == 4  # a: two each, b: two of five
     assert found["ssim"]["value"] == pytest.approx(ssim_of(ours[0][:4], ours[1]), rel=1e-12)
     assert "1 of 2 generated videos end with frames that fill no clip (windows: all)" in found["ssim"]["notes"]
+    few = entries(capsys, real, fake, *BOTH, "--windows", "all", "--n-real=3", "--n-fake=3")
+    assert (few["ssim"]["n"], few["frechet[random]"]["n_real"], few["frechet[random]"]["n_fake"]) == (3, 3, 3)
     assert found["ssim"]["protocol"]["hash"] != once["ssim"]["protocol"]["hash"]
 
 
@@ -135,6 +137,14 @@ def test_stride_and_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (protocol["context"], protocol["score_context"], protocol["stride"]) == (1, False, 5)
     told = refused(capsys, real, fake, *BOTH, "--frames=4", "--stride=7")
     assert "has 20 frames, 22 are needed" in told
+    # Over more pieces than one that the reader gives, whose length is no multiple of the stride.
+    videos = [clip(n, 100, 12) for n in range(2)]
+    long = [write(tmp_path / f"long{n}", {"a.npy": video}) for n, video in enumerate(videos)]
+    found = entries(capsys, *long, "--metrics=ssim", "--frames=4", "--stride=7", "--windows=all")
+    strided = [torch.cat([first([video[::7][at : at + 4]], 4) for at in (0, 4, 8)]) for video in videos]
+    assert found["ssim"]["n"] == 3 and found["ssim"]["value"] == pytest.approx(
+        ssim_of(strided[1], strided[0]), rel=1e-12
+    )
 
 
 def test_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
