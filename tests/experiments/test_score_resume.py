@@ -6,15 +6,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from datamodules.errors import BenchError
+from datamodules.reading.arrays import ArrayFile
 from datamodules.video_reader import Reading, VideoReader
-from experiments.score import decoding
+from experiments.score import decoding, digests
 from experiments.score.clips import Facts
 from experiments.score.rows import Shelf
 from metrics.features.random import RandomFeatures
@@ -56,7 +59,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_killed_and_started_again(tmp_path: Path, opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_and_started_again(
+    tmp_path: Path, opened: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, fake = two_folders(tmp_path, 5, ".mkv")
     command = [sys.executable, "-c", KILLED, "score", str(real), str(fake), *WORDS, "--threads", "2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
@@ -64,7 +69,13 @@ def test_killed_and_started_again(tmp_path: Path, opened: list[str], capsys: pyt
     found = entries(capsys, real, fake, *WORDS)
     assert sorted(opened) == [f"{side}/00{n}.mkv" for side in ("fake", "real") for n in (2, 3, 4)]
     opened.clear()
-    assert entries(capsys, real, fake, *WORDS) == found and opened == []
+
+    def hashed(path: Path) -> str:
+        raise AssertionError(f"{path} is read once more")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(digests, "file_digest", hashed)
+        assert entries(capsys, real, fake, *WORDS) == found and opened == []
     unbroken = entries(capsys, real, fake, *WORDS, "--cache", tmp_path / "other")
     assert unbroken == found and len(opened) == 10 + 1  # the first once more, for its size
 
@@ -258,6 +269,26 @@ def test_an_error_in_a_thread_ends_the_run_and_its_threads() -> None:
     with pytest.raises(MemoryError, match="no room"):
         use()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_headers_of_arrays_are_parsed_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 has a SystemError for two threads that parse at once."""
+    write(tmp_path, {"a.npy": clip(0)})
+    whole, inside, second = np.load, threading.Lock(), threading.Event()
+
+    def load(*args: Any, **kwargs: Any) -> Any:
+        if not inside.acquire(blocking=False):
+            second.set()
+            raise AssertionError("two threads at once")
+        try:
+            second.wait(0.1)  # time for another thread to come in
+            return whole(*args, **kwargs)
+        finally:
+            inside.release()
+
+    monkeypatch.setattr(np, "load", load)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: ArrayFile(tmp_path / "a.npy"), range(4)))
 
 
 def test_numbers_do_not_depend_on_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
