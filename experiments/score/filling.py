@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.build_progress import BuildProgress
+from datamodules.build_progress import BuildProgress, say
 from experiments.score.clips import ClipReading, Facts
 from experiments.score.decoding import Decoder, Stream
 from experiments.score.digests import Digests
@@ -98,7 +98,10 @@ class Filler:
                     self._unreadable[video.path] = Facts(skipped="cannot be read: permissions, or a link to nowhere")
         todo = [part for unit in units if (part := self._missing(unit)).videos]
         groups = [[video.path for video in unit.videos.values()] for unit in todo]
-        done = sum(len(unit.videos) for unit in units) - sum(map(len, groups))
+        total = sum(len(unit.videos) for unit in units)
+        done = total - sum(map(len, groups))
+        if 0 < done < total:
+            say(f"{done} of {total} videos were read before")
         with (
             Decoder(lambda path: ClipReading(self._reader, self._policy, path), self._threads) as decoder,
             BuildProgress("scoring", done + sum(map(len, groups)), done) as progress,

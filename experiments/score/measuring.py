@@ -33,7 +33,7 @@ class Column:
         if isinstance(spec, str):
             self.why = spec
             return
-        metric: VideoMetric = build(spec)
+        metric: VideoMetric = build(name, spec)
         if not name.startswith(metric.name):
             raise BenchError(
                 f"evaluate.metrics.{name}: this {type(metric).__name__} measures {metric.name}; its key must be "

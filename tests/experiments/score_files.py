@@ -48,11 +48,20 @@ def two_folders(root: Path, count: int = 4, suffix: str = ".npy", frames: int = 
 
 
 def entries(capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0) -> dict[str, dict[str, Any]]:
-    """Runs `score` with `--json`; its entries by metric. What else it says is left in `capsys.last`."""
+    """Runs `score` with `--json`; its entries by metric."""
+    return entries_and_words(capsys, *words, code=code)[0]
+
+
+def entries_and_words(
+    capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """As `entries`, and what came on standard error."""
+    capsys.readouterr()
     assert cli.main(["score", *map(str, words), "--json"]) == code
-    found = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
     assert list(found) == ["results"]
-    return {entry["metric"]: entry for entry in found["results"]}
+    return {entry["metric"]: entry for entry in found["results"]}, shown.err
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: Any) -> str:

@@ -21,7 +21,7 @@ from experiments.score import decoding, digests
 from experiments.score.clips import Facts
 from experiments.score.rows import Shelf
 from metrics.features.random import RandomFeatures
-from tests.experiments.score_files import clip, entries, refused, two_folders, write
+from tests.experiments.score_files import clip, entries, entries_and_words, refused, two_folders, write
 from tests.experiments.score_files import own_cache as own_cache
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,8 @@ def test_killed_and_started_again(
     command = [sys.executable, "-c", KILLED, "score", str(real), str(fake), *WORDS, "--threads", "2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
     assert done.returncode == -signal.SIGKILL and not done.stdout, done.stderr
-    found = entries(capsys, real, fake, *WORDS)
+    found, told = entries_and_words(capsys, real, fake, *WORDS)
+    assert told == "reelbench: 4 of 10 videos were read before\n"
     assert sorted(opened) == [f"{side}/00{n}.mkv" for side in ("fake", "real") for n in (2, 3, 4)]
     opened.clear()
 

@@ -147,6 +147,24 @@ def test_stride_and_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     )
 
 
+def test_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, fake = two_folders(tmp_path, 2, ".mkv")  # 8 frames a second
+    found = entries(capsys, real, fake, *BOTH, "--fps=4", "--frames=8")
+    clips = (torch.cat([first([clip(n)[::2]], 8) for n in side]) for side in ((100, 101), (0, 1)))
+    assert found["ssim"]["value"] == ssim_of(*clips) and found["ssim"]["protocol"]["fps"] == 4
+    assert "has 10 frames, 16 are needed" in refused(capsys, real, fake, *BOTH, "--fps=4")
+
+
+def test_warnings_of_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, _ = two_folders(tmp_path, 1)
+    (tmp_path / "fake" / "000").mkdir()
+    for t in (n for n in range(20) if n != 7):
+        Image.fromarray(clip(100)[t]).save(tmp_path / "fake" / "000" / f"{t}.png")
+    (tmp_path / "fake" / "000.npy").unlink()
+    notes = entries(capsys, real, tmp_path / "fake" / "000", "--metrics=ssim")["ssim"]["notes"]
+    assert "1 of 1 generated videos have a warning, such as 000: frame numbers leave gaps: 8 follows 6" in notes
+
+
 def test_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real, fake = two_folders(tmp_path, 3)
     write(fake, {"001.npy": clip(101, side=48)})
@@ -221,5 +239,5 @@ def test_the_metrics_class_is_the_packaged_one() -> None:
     from experiments.score.names import METRICS, build
 
     for name, spec in METRICS.items():
-        assert build(spec).name == name
-    assert isinstance(build(METRICS["frechet[random]"]), FrechetDistance)
+        assert build(name, spec).name == name
+    assert isinstance(build("fvd", METRICS["fvd"]), FrechetDistance)
