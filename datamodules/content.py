@@ -122,6 +122,12 @@ def identify(sources: Sequence[Source], memory: Path) -> Content:
     return content
 
 
+def file_digest(path: Path) -> str | None:
+    """Digest of a file's bytes, or of a folder's files and their names, as caches are keyed; None if unreadable."""
+    size_and_digest = _hash(path)
+    return None if size_and_digest == UNREADABLE else size_and_digest[1]
+
+
 def _hash(path: Path) -> tuple[int, str]:
     """Size and digest of a file, or of all files of a folder with their names."""
     try:

@@ -33,10 +33,7 @@ def find_videos(root: Path) -> list[Found]:
     Raises:
         BenchError: no video, a folder that cannot be read, or videos inside and outside of class folders.
     """
-    found: list[Found] = []
-    _walk(root, (), found)
-    if not found:
-        raise BenchError(f"{root} holds no video: found {_some(_entries(root))}, expected {LAYOUTS}")
+    found = all_videos(root)
     bare = [video.name for video in found if video.label is None]
     if bare and len(bare) < len(found):
         inside = next(video.name for video in found if video.label is not None)
@@ -44,6 +41,15 @@ def find_videos(root: Path) -> list[Found]:
             f"{root}: {len(bare)} videos lie in no class folder ({bare[0]}), {len(found) - len(bare)} do ({inside}); "
             "move them, or name label and path of each in a manifest.csv"
         )
+    return found
+
+
+def all_videos(root: Path) -> list[Found]:
+    """As `find_videos`, where classes are of no concern and videos may lie anywhere."""
+    found: list[Found] = []
+    _walk(root, (), found)
+    if not found:
+        raise BenchError(f"{root} holds no video: found {_some(_entries(root))}, expected {LAYOUTS}")
     return found
 
 

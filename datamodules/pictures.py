@@ -1,6 +1,7 @@
 """Still pictures by Pillow: opened whatever their size, with decoders' many errors in one."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from datamodules.bad_files import BadFile, DroppedFile
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp")
 # Modes of more than 8 bits, with their variants such as I;16: turned into 8 bits they would be clipped.
 DEEP = ("I", "F")
+_LIMIT = threading.Lock()  # Pillow's limit is the process's, and several threads open pictures
 
 
 @contextlib.contextmanager
@@ -21,9 +23,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
     Raises:
         BadFile: not an image, or broken.
     """
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path) as image:
+        with _without_limit(path) as image:
             yield image
     except (BadFile, DroppedFile, MemoryError):
         raise
@@ -32,8 +33,15 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # decoders meet broken bytes with exceptions of many kinds
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise BadFile(f"not a readable image: {reason}") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _without_limit(path: Path) -> Image.Image:
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def require_8_bits(image: Image.Image) -> None:

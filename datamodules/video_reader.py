@@ -72,7 +72,7 @@ class VideoReader:
     def count(self, path: Path, start: int = 0, end: int | None = None) -> int:
         """Frames that the header claims, an estimate; 0 where it does not say. Raises `BadFile`."""
         with open_video(path, self.frame_width, header_only=True) as video:
-            claimed = video.header or round((video.seconds or 0) * (video.rate or 0))
+            claimed = _claimed(video)
             last = min(claimed or end or 0, end or claimed)
             native = max(last - start, 0)
             if self.fps is None or not video.rate:
@@ -97,6 +97,10 @@ class VideoReader:
         return Scaler(height, width, channels, self.fit, self.alpha, video.aspect)
 
 
+def _claimed(video: Footage) -> int:
+    return video.header or round((video.seconds or 0) * (video.rate or 0))
+
+
 LIBRARIES = ("libavcodec", "libavformat", "libswscale")
 
 
@@ -106,7 +110,10 @@ class Reading:
     Attributes:
         length: sound frames given.
         header: frames that the file claims, None where it does not.
+        claimed: the same, from its duration where it names no frames; 0 where it tells neither.
         rate: frames a second of what was given, None where nothing tells it.
+        size: height and width of the file's pictures, upright; None where none was read.
+        lossy: how compression changed the frames; None where it did not.
         warnings: what a user should know.
         broken: why there are no more frames than `length`, though there should be; None for a sound video.
     """
@@ -115,14 +122,17 @@ class Reading:
         self._reader, self._path, self._start, self._end = reader, path, start, end
         self.length = 0
         self.header: int | None = None
+        self.claimed = 0
         self.rate: float | None = None
+        self.size: tuple[int, int] | None = None
+        self.lossy: str | None = None
         self.warnings: list[str] = []
         self.broken: str | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Raises `BadFile` where not a single sound frame can be read."""
         with open_video(self._path, self._reader.frame_width) as video:
-            self.header = video.header
+            self.header, self.claimed = video.header, _claimed(video)
             self.rate = self._reader.fps or video.rate
             scaler = self._reader.scaler(video)
             waiting: list[tuple[int, np.ndarray]] = []  # scaled at once, while the frame is in the processor's cache
@@ -170,6 +180,7 @@ class Reading:
 
     def _conclude(self, video: Footage, scaler: Scaler) -> None:
         self.warnings, self.broken = list(video.warnings), video.broken
+        self.size, self.lossy = scaler.source, video.lossy
         if scaler.turn is not None and not scaler.turn.readable:
             self.warnings.append("its display matrix is no turn by a multiple of 90 degrees: frames are left as stored")
         if video.aspect != 1 and self._reader.fit == "squash":

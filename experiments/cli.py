@@ -32,6 +32,7 @@ COMMANDS = {
     "validate": Command("experiments.run", "score a trained run on the validation split", True),
     "test": Command("experiments.run", "score a trained run and record the numbers in its results", True),
     "sample": Command("experiments.run", "write clips of a trained run as mp4", True),
+    "score": Command("experiments.score.command", "score videos of any generator against real ones"),
     "data": Command("experiments.data", "check videos, build and verify the caches that training reads"),
     "weights": Command("experiments.weights", "list, fetch and verify the published weights that metrics need"),
     "classifier": Command("experiments.classifier", "train the classifier of categories that some metrics ask"),

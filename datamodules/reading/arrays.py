@@ -1,5 +1,6 @@
 """Videos as numpy arrays: .npy, or .npz with the key `video`."""
 
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from datamodules.reading.footage import Footage, Picture
 
 KEY = "video"
 WANTED = "uint8 T H W C with C 1 or 3"
+# numpy parses an array's header with `ast`, which in Python 3.11 raises SystemError when two threads do so at once and
+# the garbage collector lets them take turns.
+_HEADER = threading.Lock()
 
 
 class ArrayFile(Footage):
@@ -44,13 +48,14 @@ def pictures_of(video: np.ndarray) -> Iterator[Picture]:
 
 
 def _load(path: Path) -> np.ndarray:
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        if KEY not in loaded.files:
-            raise BadFile(f"holds {', '.join(loaded.files) or 'nothing'}; expected the key `{KEY}`")
-        return np.asarray(loaded[KEY])
+    with _HEADER:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if KEY not in loaded.files:
+                raise BadFile(f"holds {', '.join(loaded.files) or 'nothing'}; expected the key `{KEY}`")
+            return np.asarray(loaded[KEY])
 
 
 def _check(video: np.ndarray) -> None:

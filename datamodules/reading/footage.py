@@ -33,6 +33,7 @@ class Footage:
         aspect: width of a pixel over its height.
         warnings: what a user should know although the frames are usable.
         broken: why frames are missing or damaged from some point on.
+        lossy: how compression changed the frames, such as `h264 yuv420p`; None where it did not.
         sound: how many of the pictures given so far are known to be sound. It may lag behind: a picture can be
             predicted from one that is shown later, and is damaged with it.
     """
@@ -43,6 +44,7 @@ class Footage:
     aspect: Fraction = Fraction(1)
     warnings: list[str] = field(default_factory=list)
     broken: str | None = None
+    lossy: str | None = None
     sound: float = math.inf
 
     def pictures(self) -> Iterator[Picture]:

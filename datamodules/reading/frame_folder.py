@@ -14,6 +14,7 @@ from PIL import Image
 from datamodules.bad_files import BadFile
 from datamodules.pictures import SUFFIXES, opened, require_8_bits
 from datamodules.reading.footage import Footage, Picture
+from datamodules.reading.loss import of_picture
 
 GREY = ("1", "L")
 
@@ -55,7 +56,8 @@ class FrameFolder(Footage):
         size = None
         for number, name in enumerate(self._names):
             try:
-                frame = _frame(self._folder / name)
+                frame, lossy = _frame(self._folder / name)
+                self.lossy = self.lossy or lossy
                 size = size or (frame.width, frame.height)
                 if (frame.width, frame.height) != size:
                     raise BadFile(f"{frame.width}x{frame.height} pixels, but {self._names[0]} has {size[0]}x{size[1]}")
@@ -74,10 +76,12 @@ class FrameFolder(Footage):
             self.warnings.append(f"frame numbers leave gaps: {odd[0][1]} follows {odd[0][0]}")
 
 
-def _frame(path: Path) -> Any:
+def _frame(path: Path) -> tuple[Any, str | None]:
+    """The picture, and how it was compressed with loss."""
     with opened(path) as image:
         require_8_bits(image)
         clear = "A" in image.getbands() or "transparency" in image.info
         mode, format = ("RGBA", "rgba") if clear else ("L", "gray") if image.mode in GREY else ("RGB", "rgb24")
         pixels: Image.Image = image.convert(mode)
-    return av.VideoFrame.from_ndarray(np.asarray(pixels), format=format)
+        lossy = of_picture(image)
+    return av.VideoFrame.from_ndarray(np.asarray(pixels), format=format), lossy

@@ -10,6 +10,7 @@ from datamodules.reading.arrays import ArrayFile, pictures_of
 from datamodules.reading.footage import Footage, Picture
 from datamodules.reading.frame_folder import FrameFolder
 from datamodules.reading.kinds import kind_of
+from datamodules.reading.loss import of_picture
 from datamodules.reading.video_file import VideoFile
 from datamodules.strip_reader import StripReader
 
@@ -24,6 +25,8 @@ class Strip(Footage):
         self._path, self._reader = path, StripReader(1, 1, frame_width=frame_width)
         if frame_width is None and not is_strip(path):
             raise BadFile("a single picture, not a video; frames of one video lie in a folder of their own")
+        with opened(path) as image:
+            self.lossy = of_picture(image)
         self.header = self._reader.count(path)
 
     def pictures(self) -> Iterator[Picture]:

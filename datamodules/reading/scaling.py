@@ -65,12 +65,16 @@ class Scaler:
         fit: see `place`.
         alpha: what transparent pixels are laid on; `drop` shows the colour they hide.
         aspect: of the stored pixels.
+
+    Attributes:
+        source: height and width of the pictures, upright; None before the first.
     """
 
     def __init__(self, height: int, width: int, channels: int, fit: Fit, alpha: Alpha, aspect: Fraction) -> None:
         self.height, self.width, self.channels = height, width, channels
         self.fit, self.alpha, self.aspect = fit, alpha, aspect
         self.turn: Turn | None = None
+        self.source: tuple[int, int] | None = None
         self._reformatter = VideoReformatter()
         self._format = "gray" if channels == 1 else "rgb24"
 
@@ -82,6 +86,7 @@ class Scaler:
             frame = _laid_on(frame, 0 if self.alpha == "black" else 255)
         sideways = self.turn.transpose
         height, width = (frame.width, frame.height) if sideways else (frame.height, frame.width)
+        self.source = height, width
         aspect = 1 / self.aspect if sideways else self.aspect
         at = place(self.height, self.width, height, width, aspect, self.fit)
         rows, columns = (at.width, at.height) if sideways else (at.height, at.width)

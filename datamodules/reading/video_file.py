@@ -14,6 +14,7 @@ from datamodules.bad_files import BadFile
 from datamodules.files import readable_size
 from datamodules.reading.complete import Claims, missing, tag_seconds
 from datamodules.reading.footage import Footage, Picture
+from datamodules.reading.loss import of_codec
 from datamodules.reading.timing import Timing
 
 
@@ -69,6 +70,7 @@ class VideoFile(Footage):
         if context is None:
             raise BadFile("holds a video of a codec that is not known")
         context.thread_count = 1
+        self.lossy = of_codec(context.codec.canonical_name, context.pix_fmt)
         self.header = stream.frames or None
         self.rate = float(stream.average_rate or stream.guessed_rate or 0) or None
         self.aspect = Fraction(stream.sample_aspect_ratio or 1)
