@@ -27,12 +27,9 @@ class Column:
         why: no value is possible, and this is the reason; empty otherwise.
     """
 
-    def __init__(self, name: str, spec: Mapping[str, Any] | str) -> None:
+    def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
         self.name, self.why = name, ""
         self.metric: ClipMetric | None = None
-        if isinstance(spec, str):
-            self.why = spec
-            return
         metric: VideoMetric = build(name, spec)
         if not name.startswith(metric.name):
             raise BenchError(

@@ -28,7 +28,7 @@ class Request(NamedTuple):
 
     Attributes:
         real, fake: folders or files.
-        columns: the metrics by name: as in a config, or why one has no value.
+        columns: the metrics by name, as in a config.
         suffix: takes only files that end so.
         resize: whether paired metrics may compare videos whose own sizes differ.
         cache: where numbers are kept; None takes `REELBENCH_CACHE`.
@@ -39,7 +39,7 @@ class Request(NamedTuple):
 
     real: Path
     fake: Path
-    columns: Mapping[str, Mapping[str, Any] | str]
+    columns: Mapping[str, Mapping[str, Any]]
     policy: Policy
     suffix: str | None = None
     resize: bool = False

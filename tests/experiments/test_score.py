@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from experiments import cli
+from experiments.score.names import ALIASES, METRICS, build
 from metrics.base import VideoMetric
 from metrics.content import AverageContentDistance
 from metrics.features.i3d import I3D
@@ -117,7 +118,7 @@ def test_json_is_all_that_standard_output_has(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
-    assert [entry["metric"] for entry in results] == ["ssim", "lpips"]
+    assert [entry["metric"] for entry in results] == ["ssim", "lpips[alex]"]
     assert {"metric", "value", "stderr", "n", "n_real", "n_fake", "reason", "note", "notes", "key"} <= set(results[0])
     assert {"protocol", "fingerprint", "extractor", "resize", "skipped", "unpaired"} <= set(results[0])
     assert results[0]["unpaired"] == {"real": [], "fake": ["lone.npy"]}
@@ -157,8 +158,33 @@ def test_no_value_at_all_is_code_1(tmp_path: Path, capsys: pytest.CaptureFixture
     found = entries(capsys, real, fake, "--metrics", "fvd,lpips", code=1)
     assert found["fvd"]["reason"] == "weights missing: reelbench weights fetch i3d"
     assert found["fvd"]["extractor"].startswith("i3d clip values sha256")
-    assert found["lpips"]["value"] is None and "backbone" in found["lpips"]["reason"]
+    assert found["lpips[alex]"]["value"] is None
+    assert found["lpips[alex]"]["reason"] == "weights missing: reelbench weights fetch alexnet"
     assert entries(capsys, real, fake, "--metrics", "fvd,ssim")["ssim"]["value"] is not None
+
+
+def test_every_short_name_builds_the_metric_of_its_name() -> None:
+    for name, spec in METRICS.items():
+        metric = build(name, spec)
+        assert metric.name == name and not metric.needs
+    assert set(ALIASES.values()) <= set(METRICS)
+
+
+def test_metrics_of_one_network_read_each_clip_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"frechet[random]": "frechet.FrechetDistance", "kernel[random]": "kernel_distance.KernelDistance",
+             "precision[random]": "precision_recall.Precision"}  # fmt: skip
+    extractor = {"class_path": "metrics.features.random.RandomFeatures"}
+    metrics = {n: {"class_path": f"metrics.{c}", "init_args": {"extractor": extractor}} for n, c in names.items()}
+    (tmp_path / "p.yaml").write_text(json.dumps({"evaluate": {"metrics": metrics}}))
+    seen: list[int] = []
+    features = RandomFeatures.features
+    monkeypatch.setattr(RandomFeatures, "features", lambda self, c: (seen.append(len(c)), features(self, c))[1])
+    real, fake = two_folders(tmp_path, 5)
+    found = entries(capsys, real, fake, "--protocol", str(tmp_path / "p.yaml"))
+    assert set(found) == set(names) and all(entry["value"] is not None for entry in found.values())
+    assert sum(seen) == 10
 
 
 def test_too_short_for_one_metric_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,8 +199,8 @@ def test_too_short_for_one_metric_only(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["--metrics", "ssmi"], "--metrics: there is no metric 'ssmi'; did you mean ssim?"),
         (["--metrics", "frechet_randm"], "did you mean frechet_random?"),
-        (["--metrics", "qqq"], "there is no metric 'qqq'; there are lpips, fvd, frechet_random"),
-        (["--protocol", "tfgan"], "--protocol tfgan: no such file or packaged protocol; did you mean tfgan_reference?"),
+        (["--metrics", "qqq"], "there is no metric 'qqq'; there are lpips, fvd, fvd_infinity, kvd"),
+        (["--protocol", "tfgan_ref"], "--protocol tfgan_ref: no such file or packaged protocol; did you mean tfgan_reference?"),
         (["--frames", "0"], "frames must be a whole number from 1 on, found 0"),
         (["--size", "6y6"], "size is a side, such as 64, or height x width, such as 64x96; found '6y6'"),
         (["--context", "16"], "context must lie in 0..15 of 16 frames, found 16"),
