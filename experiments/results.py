@@ -58,6 +58,10 @@ def write_results(
     before = old.get("results", {}).get(protocol.hash, {})
     if all(before.get(k) == entry.get(k) for k in ("step", "weights")):
         entry["values"] = {**before.get("values", {}), **values}
-        entry["asked"] = sorted({*before.get("asked", []), *entry.get("asked", [])})
+        if all(
+            before["values"][name]["key"] == values[name]["key"] for name in before.get("values", {}).keys() & values
+        ):
+            # else a column was measured with other settings before, and what was asked then is no longer all there
+            entry["asked"] = sorted({*before.get("asked", []), *entry.get("asked", [])})
     write_json(path, {**old, **about, "results": {**old.get("results", {}), protocol.hash: entry}})
     return {v["key"]: v["value"] for v in values.values() if v["value"] is not None}

@@ -8,7 +8,7 @@ from pathlib import Path
 from datamodules.errors import BenchError
 from experiments.leaderboard import default_runs
 from experiments.sweep.file import read_sweep
-from experiments.sweep.plan import Run, plan, shown
+from experiments.sweep.plan import PlannedRun, plan, shown
 from experiments.sweep.state import KINDS, State, state_of, untested
 from experiments.wording import plural, printable
 
@@ -64,7 +64,7 @@ def check_sweep_arguments(args: argparse.Namespace, extra: bool = False) -> None
         raise BenchError("say where to run: --local N for N runs at a time on this machine, or --dry-run, or --status")
 
 
-def execute(runs: Sequence[Run], args: argparse.Namespace) -> int:
+def execute(runs: Sequence[PlannedRun], args: argparse.Namespace) -> int:
     """Runs them, or prints what would be run."""
     if args.dry_run:
         print(dry_run(runs))
@@ -76,7 +76,7 @@ def execute(runs: Sequence[Run], args: argparse.Namespace) -> int:
     return exit_code(outcomes)
 
 
-def dry_run(runs: Sequence[Run]) -> str:
+def dry_run(runs: Sequence[PlannedRun]) -> str:
     """A script of the commands that are left to do; comments say of which run, and what is done."""
     lines, states = [], Counter[str]()
     for run in runs:
@@ -84,9 +84,8 @@ def dry_run(runs: Sequence[Run]) -> str:
         states[state.kind] += 1
         lines.append(f"# {run.folder} ({printable(run.label)}): {told(state)}")
         if state.kind != "done":
-            trained = state.detail.startswith("trained")
-            lines += [] if trained else [shown(run.fit())]
-            lines += [shown(run.test(test)) for test in (untested(run) if trained else run.tests)]
+            lines += [] if state.trained else [shown(run.fit())]
+            lines += [shown(run.test(test)) for test in untested(run)]
     done = states["done"]
     lines.append(f"# {plural(len(runs), 'run')}: {done} done, {len(runs) - done} to do")
     return "\n".join(lines)
@@ -98,7 +97,7 @@ def told(state: State) -> str:
     return f"{state.kind}{at}{f': {printable(state.detail)}' if state.detail else ''}"
 
 
-def status_table(runs: Sequence[Run]) -> str:
+def status_table(runs: Sequence[PlannedRun]) -> str:
     """One line a run, and the counts."""
     states = [state_of(run) for run in runs]
     rows = [

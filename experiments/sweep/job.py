@@ -12,7 +12,7 @@ from typing import Literal
 from datamodules.errors import BenchError
 from datamodules.jsonfile import now, read_json
 from experiments.recorded import as_int
-from experiments.sweep.plan import Run, shown
+from experiments.sweep.plan import PlannedRun, shown
 from experiments.sweep.state import LOG, clear_failure, last_line, mark_failed, state_of, untested
 from lightning_modules.preempt import EXIT_PREEMPTED
 
@@ -34,7 +34,7 @@ class Job:
         niceness: of its processes, 0 to 19.
     """
 
-    def __init__(self, run: Run, environment: Mapping[str, str], niceness: int = 0) -> None:
+    def __init__(self, run: PlannedRun, environment: Mapping[str, str], niceness: int = 0) -> None:
         self.run, self.environment, self.niceness = run, dict(environment), niceness
         self.activity = "starting"
         self._commands = self._next_commands()

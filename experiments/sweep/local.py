@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
 
 from experiments.sweep.job import Job, Outcome
-from experiments.sweep.plan import Run
+from experiments.sweep.plan import PlannedRun
 from experiments.sweep.show import Display
 from experiments.sweep.state import state_of
 
@@ -48,7 +48,7 @@ def environment(at_once: int, threads: int | None) -> dict[str, str]:
 
 
 def run_local(
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     at_once: int,
     display: Display,
     *,

@@ -15,22 +15,20 @@ from experiments.sweep.cell import Cell, arguments, config_name, describe
 
 
 @dataclass(frozen=True)
-class Test:
+class PlannedTest:
     """An evaluation of a run.
 
     Attributes:
         protocol: the config's name.
         asked: digest of what it measures; results.json holds it once that was done.
-        evaluate: that part of the resolved config.
     """
 
     protocol: str
     asked: str
-    evaluate: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One run of a sweep.
 
     Attributes:
@@ -46,7 +44,7 @@ class Run:
     folder: Path
     config: dict[str, Any]
     argv: tuple[str, ...]
-    tests: tuple[Test, ...] = ()
+    tests: tuple[PlannedTest, ...] = ()
 
     @property
     def max_steps(self) -> int:
@@ -57,7 +55,7 @@ class Run:
         """The words behind `reelbench` that train it."""
         return ["fit", *self.argv]
 
-    def test(self, test: Test) -> list[str]:
+    def test(self, test: PlannedTest) -> list[str]:
         """The words behind `reelbench` that score it."""
         return ["test", *self.argv, "--config", test.protocol]
 
@@ -67,7 +65,7 @@ def shown(words: Sequence[str]) -> str:
     return shlex.join(["reelbench", *words])
 
 
-def plan_run(cell: Cell, protocols: Iterable[str], runs: Path, label: str, tag: str | None = None) -> Run:
+def plan_run(cell: Cell, protocols: Iterable[str], runs: Path, label: str, tag: str | None = None) -> PlannedRun:
     """Resolves one cell; builds and writes nothing.
 
     Args:
@@ -86,10 +84,9 @@ def plan_run(cell: Cell, protocols: Iterable[str], runs: Path, label: str, tag: 
     tests, resolved = [], None
     for name in names:
         resolved = _resolve("test", [*argv, "--config", name], label)
-        evaluate = resolved.config_dump["evaluate"]
-        tests.append(Test(name, asked_digest(evaluate), evaluate))
+        tests.append(PlannedTest(name, asked_digest(resolved.config_dump["evaluate"])))
     resolved = resolved or _resolve("fit", argv, label)
-    return Run(label, resolved.identity, resolved.folder, resolved.config_dump, tuple(argv), tuple(tests))
+    return PlannedRun(label, resolved.identity, resolved.folder, resolved.config_dump, tuple(argv), tuple(tests))
 
 
 def _resolve(command: str, argv: list[str], label: str) -> Any:
@@ -106,13 +103,13 @@ def _resolve(command: str, argv: list[str], label: str) -> Any:
         raise BenchError(f"{label}: {error}") from error
 
 
-def plan(cells: Sequence[Cell], varied: list[str], protocols: Sequence[str], runs: Path, tag: str) -> list[Run]:
+def plan(cells: Sequence[Cell], varied: list[str], protocols: Sequence[str], runs: Path, tag: str) -> list[PlannedRun]:
     """The runs of all cells.
 
     Raises:
         BenchError: a cell that the parser refuses, or two cells that are one run.
     """
-    planned: dict[str, Run] = {}
+    planned: dict[str, PlannedRun] = {}
     for cell in cells:
         run = plan_run(cell, protocols, runs, describe(cell, varied), tag)
         twin = planned.setdefault(run.identity, run)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.sweep.job import Job, Outcome
-from experiments.sweep.plan import Run
+from experiments.sweep.plan import PlannedRun
 from experiments.sweep.state import LOG
 from experiments.wording import duration, plural
 
@@ -66,7 +66,7 @@ class Display:
         if self.console.is_terminal:
             self._live.stop()
 
-    def begin(self, runs: Sequence[Run], outcomes: Mapping[str, Outcome]) -> None:
+    def begin(self, runs: Sequence[PlannedRun], outcomes: Mapping[str, Outcome]) -> None:
         """How much there is to do."""
         self._total, self._over = len(runs), len(outcomes)
         done = sum(outcome.kind == "done" for outcome in outcomes.values())
@@ -109,7 +109,7 @@ class Display:
         if self.console.is_terminal:
             self._live.update(table, refresh=True)
 
-    def finish(self, runs: Sequence[Run], outcomes: Mapping[str, Outcome]) -> None:
+    def finish(self, runs: Sequence[PlannedRun], outcomes: Mapping[str, Outcome]) -> None:
         """The sum, and each failure with its last line and its log."""
         counts = {kind: sum(o.kind == kind for o in outcomes.values()) for kind in ("done", "failed", "open")}
         names = {"done": "done", "failed": "failed", "open": "unfinished"}

@@ -9,7 +9,7 @@ from datamodules.errors import BenchError
 from datamodules.files import Lease
 from datamodules.jsonfile import now, read_json, write_json
 from experiments.recorded import as_dict, as_int, as_text
-from experiments.sweep.plan import Run, Test
+from experiments.sweep.plan import PlannedRun, PlannedTest
 
 Kind = Literal["done", "running", "unfinished", "failed", "missing"]
 KINDS: tuple[Kind, ...] = ("done", "running", "unfinished", "failed", "missing")
@@ -25,15 +25,17 @@ class State:
         kind: `done`: trained, and scored under every protocol; `running`: its lease has a fresh heartbeat, in this
             sweep or elsewhere; `failed`: its last command ended with an error; `unfinished`: all else that has begun.
         detail: of the kind, in words.
+        trained: to the last step.
     """
 
     kind: Kind
     step: int | None = None
     max_steps: int | None = None
     detail: str = ""
+    trained: bool = False
 
 
-def state_of(run: Run) -> State:
+def state_of(run: PlannedRun) -> State:
     """Reads the folder; never raises for what it holds."""
     if not run.folder.is_dir():
         return State("missing", None, run.max_steps)
@@ -43,7 +45,7 @@ def state_of(run: Run) -> State:
         return State("failed", None, run.max_steps, str(error))
 
 
-def _state(run: Run) -> State:
+def _state(run: PlannedRun) -> State:
     status = read_json(run.folder / "status.json")
     step, budget = as_int(status.get("step")), as_int(status.get("max_steps")) or run.max_steps
     holder = Lease(run.folder / "lease.json").live_holder()
@@ -51,12 +53,13 @@ def _state(run: Run) -> State:
         return State("running", step, budget, f"process {holder.get('pid')} on {holder.get('host')}")
     trained, failure = status.get("state") == "finished", failure_of(run)
     if failure and not (trained and failure.get("command") == "fit"):  # a fit that went well since, by hand
-        return State("failed", step, budget, f"{failure.get('command')}: {failure.get('line')}")
+        return State("failed", step, budget, f"{failure.get('command')}: {failure.get('line')}", trained)
     if trained:
         left = untested(run)
         if not left:
-            return State("done", step, budget)
-        return State("unfinished", step, budget, f"trained; to be scored: {', '.join(t.protocol for t in left)}")
+            return State("done", step, budget, trained=True)
+        wanted = ", ".join(test.protocol for test in left)
+        return State("unfinished", step, budget, f"trained; to be scored: {wanted}", trained=True)
     if status.get("state") == "failed":
         return State("failed", step, budget, f"fit: {as_text(status.get('reason')) or last_line(run.folder / LOG)}")
     said = {"running": "ended without a word", None: "not begun to train"}
@@ -64,7 +67,7 @@ def _state(run: Run) -> State:
     return State("unfinished", step, budget, detail)
 
 
-def untested(run: Run) -> list[Test]:
+def untested(run: PlannedRun) -> list[PlannedTest]:
     """The evaluations whose numbers are not there, or belong to other weights than the last step's."""
     entries = as_dict(read_json(run.folder / "results.json").get("results")).values()
     step = read_json(run.folder / "status.json").get("step")
@@ -72,17 +75,17 @@ def untested(run: Run) -> list[Test]:
     return [test for test in run.tests if test.asked not in done]
 
 
-def failure_of(run: Run) -> Mapping[str, Any]:
+def failure_of(run: PlannedRun) -> Mapping[str, Any]:
     """What the sweep that saw it fail wrote down: command, code, line, time. Empty where none did."""
     return as_dict(read_json(run.folder / MARK).get("failed"))
 
 
-def mark_failed(run: Run, command: str, code: int, line: str) -> None:
+def mark_failed(run: PlannedRun, command: str, code: int, line: str) -> None:
     """For the next sweep: not every failure leaves a status."""
     write_json(run.folder / MARK, {"failed": {"command": command, "code": code, "line": line, "time": now()}})
 
 
-def clear_failure(run: Run) -> None:
+def clear_failure(run: PlannedRun) -> None:
     """It is tried again."""
     (run.folder / MARK).unlink(missing_ok=True)
 
