@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.errors import BenchError
+from experiments.leaderboard import default_runs
 from experiments.record import differences
 from experiments.results import asked_digest
 from experiments.sweep.cell import Cell, arguments, config_name, describe
@@ -77,7 +78,9 @@ def plan_run(cell: Cell, protocols: Iterable[str], runs: Path, label: str, tag: 
     Raises:
         BenchError: what the parser has to say, behind the cell's name.
     """
-    argv = [*arguments(cell), f"--runs={runs}"]
+    argv = arguments(cell)
+    if runs != default_runs():
+        argv.append(f"--runs={runs}")
     if tag is not None:
         argv.append(f"--wandb.tags+={tag}")
     names = [config_name("protocol", protocol) for protocol in protocols]

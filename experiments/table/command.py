@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
         "it. Without a name the tables are listed.",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="a packaged table, or a file")
-    parser.add_argument("--scale", choices=SCALES, help="only runs of this scale (default: both)")
+    parser.add_argument("--scale", choices=SCALES, help="only runs of this scale (default: both; with --run: cpu)")
     parser.add_argument("--format", choices=list(FORMATS), default="md", help="md rounds, csv and json are exact")
     parser.add_argument("--run", action="store_true", help="run what is missing, as a sweep would")
     add_sweep_arguments(parser)
@@ -41,11 +41,16 @@ def main(argv: list[str]) -> int:
     if args.scale and args.scale not in table.scales:
         raise BenchError(f"--scale {args.scale}: no run reproduces {table.name} at this scale{_there(table.scales)}")
     scales = [args.scale] if args.scale else table.scales
+    if args.run:  # runs at paper scale take days: they are made where they are asked for
+        scales = [args.scale or "cpu"]
     cells = reproduce(table, scales, Path(args.runs))
     if args.run:
         runs = missing_runs(cells)
+        for (row, column, scale), cell in cells.items():
+            if cell.value is None and cell.note and not cell.missing:
+                print(f"# {row}, {column}, {scale} scale cannot be run: {cell.note}")
         if not runs:
-            print(f"{table.name}: nothing is missing that could be run")
+            print(f"# {table.name}: nothing is missing that could be run")
             return 0
         return execute(runs, args)
     text = FORMATS[args.format](table, scales, cells)

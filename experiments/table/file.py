@@ -16,7 +16,7 @@ from experiments.table.schema import SCALES, Column, Published, Row, Table
 KEYS = ("title", "citation", "sources", "note", "protocol", "columns", "seeds", "base", "rows")
 COLUMN_KEYS = ("better", "unit", "metric", "protocol", "base", "note")
 VALUE_KEYS = ("value", "error", "read_in", "note")
-ROW_KEYS = ("published", "read_in", "reference", "runs", "note")
+ROW_KEYS = ("published", "read_in", "reference", "runs", "seeds", "note")
 BETTER = ("lower", "higher", "none")
 # A number from memory is no published number.
 RECALLED = re.compile(r"recall|memory|remember", re.IGNORECASE)
@@ -82,6 +82,7 @@ class _Reader:
         for key, source in sources.items():
             if RECALLED.search(source):
                 raise self.fail(f"sources.{key}", f"'{source}' is no place where a number was read")
+        seeds = self.keys("seeds", content.get("seeds"), SCALES)
         columns = tuple(
             self.column(name, item) for name, item in self.mapping("columns", content.get("columns")).items()
         )
@@ -96,18 +97,16 @@ class _Reader:
             sources=sources,
             columns=columns,
             rows=tuple(self.row(name, item, columns, sources) for name, item in rows.items()),
-            seeds=self.seeds(content.get("seeds")),
+            seeds={s: self.seeds(f"seeds.{s}", seeds.get(s, [0])) for s in SCALES},
             base=self.cells("base", content.get("base")),
             note=" ".join(str(content.get("note") or "").split()),
         )
 
-    def seeds(self, value: Any) -> dict[str, tuple[int, ...]]:
-        found = self.keys("seeds", value, SCALES)
-        for scale, seeds in found.items():
-            whole = isinstance(seeds, list) and all(isinstance(s, int) and not isinstance(s, bool) for s in seeds)
-            if not whole or not seeds or len(set(seeds)) < len(seeds):
-                raise self.fail(f"seeds.{scale}", f"expected different whole numbers, found {seeds!r}")
-        return {scale: tuple(found.get(scale, [0])) for scale in SCALES}
+    def seeds(self, where: str, value: Any) -> tuple[int, ...]:
+        whole = isinstance(value, list) and all(isinstance(s, int) and not isinstance(s, bool) for s in value)
+        if not whole or not value or len(set(value)) < len(value):
+            raise self.fail(where, f"expected different whole numbers, found {value!r}")
+        return tuple(value)
 
     def cells(self, where: str, value: Any) -> dict[str, Cell]:
         """By scale."""
@@ -152,6 +151,7 @@ class _Reader:
             published={c: self.published(f"{where}.published.{c}", v, read_in, sources) for c, v in published.items()},
             reference=item.get("reference", False),
             runs=self.cells(f"{where}.runs", item.get("runs")),
+            seeds=self.seeds(f"{where}.seeds", item["seeds"]) if "seeds" in item else (),
             note=" ".join(str(item.get("note") or "").split()),
         )
 

@@ -14,7 +14,7 @@ NOTHING = Published(None, note="not in the table")
 
 
 def lines(table: Table, scales: Sequence[str], cells: Mapping[Key, Reproduced]) -> Iterator[dict[str, Any]]:
-    """One line for each row, column and scale; a cell that no scale reproduces has one line with the published number."""
+    """One line for each row, column and scale; one with the published number where no scale reproduces it."""
     for row in table.rows:
         for column in table.columns:
             at = [scale for scale in scales if (row.name, column.name, scale) in cells]
@@ -60,7 +60,7 @@ def _reproduced(column: Column, scale: str | None, cell: Reproduced) -> dict[str
             for run, state in cell.missing
             for words in ([] if state.trained else [run.fit()]) + [run.test(test) for test in run.tests]
         ),
-        "note": cell.note or ("" if cell.wanted or column.metric else column.note),
+        "note": "; ".join(filter(None, (cell.note, column.note))),
     }
 
 

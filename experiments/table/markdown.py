@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.sweep.command import dry_run
+from experiments.record import identity
+from experiments.sweep.command import told
+from experiments.sweep.plan import PlannedRun, shown
+from experiments.sweep.state import state_of
 from experiments.table.reproduced import Key, Reproduced, missing_runs
 from experiments.table.schema import Published, Row, Table
 from experiments.wording import MISSING, conditions, figures, plural, setting, subject
 
 ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
-CPU = "Runs at cpu scale are small networks trained for minutes: their order may be compared with the paper's, not values."
+CPU = "runs at cpu scale are small networks trained for minutes: compare their order with the paper's, not their values"
 
 
 class Footnotes:
@@ -33,17 +36,30 @@ def as_markdown(table: Table, scales: Sequence[str], cells: Mapping[Key, Reprodu
         parts.append("\n".join(f"[{number}] {_escape(note)}  " for note, number in foot.notes.items()))
     runs = missing_runs(cells)
     if runs:
-        parts.append(
-            f"## Missing\n\n{plural(len(runs), 'run')}, all of them with `reelbench table {table.path if _own(table) else table.name}"
-            f"{f' --scale {scales[0]}' if len(scales) == 1 else ''} --run --local 1`:\n\n```bash\n{dry_run(runs)}\n```"
-        )
+        parts.append(_missing(table, scales, runs))
     return "\n\n".join(parts) + "\n"
 
 
-def _own(table: Table) -> bool:
-    from experiments.table.file import names
+def _missing(table: Table, scales: Sequence[str], runs: Sequence[PlannedRun]) -> str:
+    """Commands for the first seed of what is missing; those of the others differ in the seed alone."""
+    scale = scales[0] if len(scales) == 1 else "SCALE"
+    command = f"reelbench table {table.argument} --scale {scale} --run"
+    seedless: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        seedless.setdefault(identity({**run.config, "seed_everything": None}), []).append(run)
+    lines = []
+    for alike in seedless.values():
+        first, seeds = alike[0], [str(run.config["seed_everything"]) for run in alike]
+        lines.append(f"# {first.label}: {told(state_of(first))}{_others(seeds[1:])}")
+        lines += [shown(first.fit()), *(f"reelbench test {first.folder} --config {t.protocol}" for t in first.tests)]
+    return (
+        f"## Missing\n\n{plural(len(runs), 'run')}. `{command} --local 1` makes them, `{command} --dry-run` lists every "
+        "command.\n\n```bash\n" + "\n".join(lines) + "\n```"
+    )
 
-    return table.name not in names()
+
+def _others(seeds: Sequence[str]) -> str:
+    return f"; likewise with seed {', '.join(seeds)}" if seeds else ""
 
 
 def _columns(table: Table, scales: Sequence[str], cells: Mapping[Key, Reproduced]) -> list[tuple[str, str | None]]:
@@ -61,8 +77,8 @@ def _rows(table: Table, scales: Sequence[str], cells: Mapping[Key, Reproduced], 
     for name, scale in columns:
         column = known[name]
         unit = f" {column.unit}" if column.unit else ""
-        note = "" if column.metric else column.note
-        head.append(f"{scale} scale" if scale else f"{_escape(name)}{unit}{ARROWS[column.better]}{foot.mark(note)}")
+        title = f"{_escape(name)}{unit}{ARROWS[column.better]}"
+        head.append(f"{scale} scale" if scale else f"{title}{foot.mark(column.note)}")
     yield [*head, "read in"]
     for row in [*(r for r in table.rows if not r.reference), *(r for r in table.rows if r.reference)]:
         label = f"*{_escape(row.name)} (reference)*" if row.reference else _escape(row.name)
@@ -111,11 +127,11 @@ def _legend(table: Table, scales: Sequence[str], cells: Mapping[Key, Reproduced]
         if not numbers:
             yield f"- {_escape(name)}, {scale} scale: {column.metric} under {column.protocol}, not measured yet"
             continue
-        protocol = numbers[0].score.protocol
+        score, number = numbers[0].score, numbers[0].number
+        what = (subject(score.protocol), setting(score.protocol), conditions(score.protocol), number.fingerprint)
         yield (
-            f"- {_escape(name)}, {scale} scale: {column.metric} `{numbers[0].number.hash}` under "
-            f"{protocol.get('label')} `{numbers[0].score.hash}`: {_escape(subject(protocol))}, {_escape(setting(protocol))}; "
-            f"{_escape(conditions(protocol))}; {_escape(numbers[0].number.fingerprint)}"
+            f"- {_escape(name)}, {scale} scale: {column.metric} `{number.hash}` under {score.protocol.get('label')} "
+            f"`{score.hash}`: {_escape('; '.join(what))}"
         )
     kinds = {cell.kind for cell in cells.values()}
     if "seeds" in kinds:
@@ -138,6 +154,6 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    for mark in "\\|*`<":
+    for mark in "\\|*<":
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -110,7 +110,7 @@ def _reproduce(planner: _Planner, row: Row, column: Column, scale: str) -> Repro
     for kind in ("method", "data"):
         if kind in cell and not is_there(kind, cell[kind]):
             return Reproduced(note=f"no config {config_name(kind, cell[kind])} yet")
-    seeds, numbers, missing = planner.table.seeds[scale], list[Measured](), list[tuple[PlannedRun, State]]()
+    seeds, numbers, missing = planner.table.seeds_of(row, scale), list[Measured](), list[tuple[PlannedRun, State]]()
     for seed in seeds:
         run = planner.plan(row, column, scale, seed)
         state = state_of(run)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from experiments.arguments import CONFIGS
 from experiments.sweep.cell import Cell
 
 SCALES = ("paper", "cpu")
@@ -32,7 +33,7 @@ class Column:
 
     Attributes:
         better: where better lies.
-        metric: the column of a protocol that measures it; None for what the bench does not measure, and `note` says why.
+        metric: the column of a protocol that measures it; None for what is not measured, and `note` says why.
         protocol: config that it is measured under.
         base: by scale, what every run of this column has in its cell, such as the data.
     """
@@ -54,12 +55,14 @@ class Row:
         published: by column.
         reference: real data and the like: shown, not compared.
         runs: by scale, the cell of the run that reproduces it.
+        seeds: of its runs where they are not the table's.
     """
 
     name: str
     published: Mapping[str, Published]
     reference: bool = False
     runs: Mapping[str, Cell] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
     note: str = ""
 
 
@@ -84,10 +87,19 @@ class Table:
     note: str = ""
 
     @property
+    def argument(self) -> str:
+        """What `reelbench table` takes to read it."""
+        return self.name if self.path.is_relative_to(CONFIGS) else str(self.path)
+
+    @property
     def scales(self) -> list[str]:
         """At which a run of some row reproduces some column."""
         measured = any(column.metric for column in self.columns)
         return [scale for scale in SCALES if measured and any(scale in row.runs for row in self.rows)]
+
+    def seeds_of(self, row: Row, scale: str) -> tuple[int, ...]:
+        """Of the runs that reproduce a row."""
+        return row.seeds or self.seeds[scale]
 
     def cell(self, row: Row, column: Column, scale: str, seed: int) -> Cell | None:
         """What reproduces one number: the table's, the column's and the row's settings, later ones win."""
