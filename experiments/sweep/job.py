@@ -16,6 +16,8 @@ from experiments.sweep.plan import PlannedRun, shown
 from experiments.sweep.state import LOG, clear_failure, last_line, mark_failed, state_of, untested
 from lightning_modules.preempt import EXIT_PREEMPTED
 
+PROGRAM = (sys.executable, "-m", "experiments")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -85,7 +87,7 @@ class Job:
             log.write(f"== {now()} {shown(words)}\n".encode())
             log.flush()
             self._process = subprocess.Popen(
-                [*nice, sys.executable, "-m", "experiments", *words],
+                [*nice, *PROGRAM, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -52,10 +52,8 @@ def _missing(table: Table, scales: Sequence[str], runs: Sequence[PlannedRun]) ->
         first, seeds = alike[0], [str(run.config["seed_everything"]) for run in alike]
         lines.append(f"# {first.label}: {told(state_of(first))}{_others(seeds[1:])}")
         lines += [shown(first.fit()), *(f"reelbench test {first.folder} --config {t.protocol}" for t in first.tests)]
-    return (
-        f"## Missing\n\n{plural(len(runs), 'run')}. `{command} --local 1` makes them, `{command} --dry-run` lists every "
-        "command.\n\n```bash\n" + "\n".join(lines) + "\n```"
-    )
+    how = f"`{command} --local 1` makes them, `{command} --dry-run` lists every command."
+    return "\n".join(["## Missing", "", f"{plural(len(runs), 'run')}. {how}", "", "```bash", *lines, "```"])
 
 
 def _others(seeds: Sequence[str]) -> str:
