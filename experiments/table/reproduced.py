@@ -12,7 +12,7 @@ from experiments.record import differences
 from experiments.recorded import Number, Score
 from experiments.runs import read_run
 from experiments.sweep.cell import config_name, is_there
-from experiments.sweep.plan import PlannedRun, plan_run
+from experiments.sweep.plan import PlannedRun, Planner
 from experiments.sweep.state import State, state_of
 from experiments.table.schema import Column, Row, Table
 
@@ -61,11 +61,11 @@ def reproduce(table: Table, scales: Sequence[str], runs: Path) -> dict[Key, Repr
     Raises:
         BenchError: a run's config is refused, or the numbers of one column were measured under different conditions.
     """
-    planner, found = _Planner(table, runs), dict[Key, Reproduced]()
+    planner, found = Planner(runs, table.name), dict[Key, Reproduced]()
     for column in table.columns:
         for scale in scales:
             for row in table.rows:
-                if (cell := _reproduce(planner, row, column, scale)) is not None:
+                if (cell := _reproduce(table, planner, row, column, scale)) is not None:
                     found[row.name, column.name, scale] = cell
             _check_alike(table, column, scale, found)
     return found
@@ -86,33 +86,16 @@ def missing_runs(cells: Mapping[Key, Reproduced]) -> list[PlannedRun]:
     return list(merged.values())
 
 
-class _Planner:
-    """Plans the run of a cell, once for all columns that ask for it under the same protocol."""
-
-    def __init__(self, table: Table, runs: Path) -> None:
-        self.table, self.runs = table, runs
-        self._planned: dict[str, PlannedRun] = {}
-
-    def plan(self, row: Row, column: Column, scale: str, seed: int) -> PlannedRun:
-        cell = self.table.cell(row, column, scale, seed)
-        assert cell is not None and column.protocol is not None
-        key = repr((sorted(cell.items(), key=lambda item: item[0]), column.protocol))
-        if key not in self._planned:
-            label = f"{row.name}, {scale}, seed {seed}"
-            self._planned[key] = plan_run(cell, [column.protocol], self.runs, label, tag=self.table.name)
-        return self._planned[key]
-
-
-def _reproduce(planner: _Planner, row: Row, column: Column, scale: str) -> Reproduced | None:
-    cell = planner.table.cell(row, column, scale, 0)
-    if cell is None:
-        return None
-    for kind in ("method", "data"):
-        if kind in cell and not is_there(kind, cell[kind]):
-            return Reproduced(note=f"no config {config_name(kind, cell[kind])} yet")
-    seeds, numbers, missing = planner.table.seeds_of(row, scale), list[Measured](), list[tuple[PlannedRun, State]]()
+def _reproduce(table: Table, planner: Planner, row: Row, column: Column, scale: str) -> Reproduced | None:
+    seeds, numbers, missing = table.seeds_of(row, scale), list[Measured](), list[tuple[PlannedRun, State]]()
     for seed in seeds:
-        run = planner.plan(row, column, scale, seed)
+        cell = table.cell(row, column, scale, seed)
+        if cell is None or column.protocol is None:
+            return None
+        for kind in ("method", "data"):
+            if kind in cell and not is_there(kind, cell[kind]):
+                return Reproduced(note=f"no config {config_name(kind, cell[kind])} yet")
+        run = planner.run(cell, [column.protocol], f"{row.name}, {scale}, seed {seed}")
         state = state_of(run)
         measured = _measured(run, column) if state.trained else None
         if measured is None:

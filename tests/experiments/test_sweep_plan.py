@@ -10,6 +10,7 @@ from datamodules.errors import BenchError
 from experiments.arguments import CONFIGS
 from experiments.cli import main
 from experiments.run import run_folder
+from experiments.sweep import plan as module
 from experiments.sweep.cell import config_name, is_there
 from experiments.sweep.file import read_sweep
 from experiments.sweep.plan import PlannedRun, plan
@@ -113,3 +114,24 @@ def test_packaged_sweeps_resolve(path: Path, tmp_path: Path) -> None:
     assert absent <= TO_COME
     there = [cell for cell in cells if is_there("method", cell["method"])]
     assert there and plan(there, sweep.varied, sweep.protocols, tmp_path, sweep.name)
+
+
+def test_seeds_are_parsed_once_unless_something_is_made_of_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[list[str]] = []
+    resolve = module._resolve
+    monkeypatch.setattr(module, "_resolve", lambda c, argv, label: (parsed.append(argv), resolve(c, argv, label))[1])
+    runs = plans(tmp_path, grid={"seed": [0, 1, 2]})
+    assert len(parsed) == 1 and len({run.identity for run in runs}) == 3
+    (tmp_path / "made.yaml").write_text("model: {init_args: {z: '${seed_everything}'}}\n")
+    made = plans(tmp_path, grid={"seed": [3, 4]}, base={"config": [TOY, str(tmp_path / "made.yaml")]})
+    assert [run.config["model"]["init_args"]["z"] for run in made] == [3, 4]
+    for run in (*runs, *made):
+        assert run.folder == run_folder(list(run.argv))
+
+
+@pytest.mark.parametrize("seed", [-1, "one", True, 1.5])
+def test_seed_that_is_none(seed: Any, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="seed must be a whole number from 0"):
+        plans(tmp_path, grid={"seed": [seed]})
