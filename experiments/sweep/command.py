@@ -42,7 +42,9 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local", type=int, metavar="N", help="run on this machine, N runs at a time")
     parser.add_argument("--threads", type=int, metavar="T", help="of each run (default: the cores divided by N)")
     parser.add_argument("--nice", type=int, default=0, metavar="K", help="niceness of the runs, 0 to 19 (default: 0)")
-    parser.add_argument("--retry", action="store_true", help="run those that failed again")
+    parser.add_argument(
+        "--retry", action="store_true", help="run the failed again, and score anew where a number is missing"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--runs", type=Path, default=default_runs(), help="folder of runs (default: REELBENCH_RUNS)")
 

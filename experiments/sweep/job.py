@@ -34,10 +34,11 @@ class Job:
         run: trained where it is not, then scored under the protocols that are missing.
         environment: of its processes.
         niceness: of its processes, 0 to 19.
+        anew: scores again where a column has no number.
     """
 
-    def __init__(self, run: PlannedRun, environment: Mapping[str, str], niceness: int = 0) -> None:
-        self.run, self.environment, self.niceness = run, dict(environment), niceness
+    def __init__(self, run: PlannedRun, environment: Mapping[str, str], niceness: int = 0, anew: bool = False) -> None:
+        self.run, self.environment, self.niceness, self.anew = run, dict(environment), niceness, anew
         self.activity = "starting"
         self._commands = self._next_commands()
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,7 +49,7 @@ class Job:
         if read_json(self.run.folder / "status.json").get("state") != "finished":
             self.activity = "training"
             yield self.run.fit()
-        for test in untested(self.run):
+        for test in untested(self.run, self.anew):
             self.activity = f"scoring {test.protocol.removeprefix('protocol/')}"
             yield self.run.test(test)
 
@@ -126,7 +127,7 @@ class Job:
             status = read_json(self.run.folder / "status.json")
         except BenchError:
             return None
-        step, budget, seconds = (status.get(key) for key in ("step", "max_steps", "seconds"))
-        if as_int(step) is None or as_int(budget) is None or not isinstance(seconds, int | float):
+        step, budget, seconds = as_int(status.get("step")), as_int(status.get("max_steps")), status.get("seconds")
+        if step is None or budget is None or not isinstance(seconds, int | float):
             return None
-        return int(step), int(budget), float(seconds)
+        return step, budget, float(seconds)

@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 from experiments.sweep.job import Job, Outcome
 from experiments.sweep.plan import PlannedRun
 from experiments.sweep.show import Display
-from experiments.sweep.state import state_of
+from experiments.sweep.state import state_of, untested
 
 WAIT = 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -61,7 +61,7 @@ def run_local(
     Args:
         at_once: how many runs at a time.
         threads: of each run; by default its share of the cores.
-        retry: runs the failed again.
+        retry: runs the failed again, and scores anew where a column has no number.
 
     Returns:
         The outcome of each run by its identity.
@@ -70,7 +70,7 @@ def run_local(
     waiting = []
     for run in runs:
         state = state_of(run)
-        if state.kind == "done":
+        if state.kind == "done" and not (retry and untested(run, anew=True)):
             outcomes[run.identity] = Outcome("done")
         elif state.kind == "running":
             outcomes[run.identity] = Outcome("open", f"running elsewhere: {state.detail}")
@@ -83,7 +83,7 @@ def run_local(
     with Stop() as stop, display:
         while active or (waiting and not stop.asked):
             while waiting and len(active) < at_once and not stop.asked:
-                active.append(Job(waiting.pop(0), shared, niceness))
+                active.append(Job(waiting.pop(0), shared, niceness, anew=retry))
                 display.started(active[-1])
             for job in list(active):
                 outcome = job.poll()

@@ -67,12 +67,21 @@ def _state(run: PlannedRun) -> State:
     return State("unfinished", step, budget, detail)
 
 
-def untested(run: PlannedRun) -> list[PlannedTest]:
-    """The evaluations whose numbers are not there, or belong to other weights than the last step's."""
-    entries = as_dict(read_json(run.folder / "results.json").get("results")).values()
+def untested(run: PlannedRun, anew: bool = False) -> list[PlannedTest]:
+    """The evaluations whose numbers are not there, or belong to other weights than the last step's.
+
+    Args:
+        anew: also those with a column that could not be measured, for want of a metric's weights for instance.
+    """
     step = read_json(run.folder / "status.json").get("step")
-    done = {digest for e in map(as_dict, entries) if e.get("step") == step for digest in e.get("asked") or ()}
+    entries = map(as_dict, as_dict(read_json(run.folder / "results.json").get("results")).values())
+    kept = [e for e in entries if e.get("step") == step and not (anew and _blank(e))]
+    done = {digest for entry in kept for digest in entry.get("asked") or ()}
     return [test for test in run.tests if test.asked not in done]
+
+
+def _blank(entry: Mapping[str, Any]) -> bool:
+    return any(as_dict(number).get("value") is None for number in as_dict(entry.get("values")).values())
 
 
 def failure_of(run: PlannedRun) -> Mapping[str, Any]:

@@ -110,7 +110,9 @@ class _Reader:
 
     def cells(self, where: str, value: Any) -> dict[str, Cell]:
         """By scale."""
-        cells = {scale: self.mapping(f"{where}.{scale}", c) for scale, c in self.keys(where, value, SCALES).items()}
+        cells: dict[str, Cell] = {
+            scale: self.mapping(f"{where}.{scale}", c) for scale, c in self.keys(where, value, SCALES).items()
+        }
         for scale, cell in cells.items():
             for key in cell:
                 check_key(f"{self.path}: {where}.{scale}", key)

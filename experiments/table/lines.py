@@ -17,7 +17,7 @@ def lines(table: Table, scales: Sequence[str], cells: Mapping[Key, Reproduced]) 
     """One line for each row, column and scale; one with the published number where no scale reproduces it."""
     for row in table.rows:
         for column in table.columns:
-            at = [scale for scale in scales if (row.name, column.name, scale) in cells]
+            at: list[str | None] = [scale for scale in scales if (row.name, column.name, scale) in cells]
             if not at and column.name not in row.published:
                 continue
             for scale in at or [None]:

@@ -90,14 +90,14 @@ def _reproduce(table: Table, planner: Planner, row: Row, column: Column, scale: 
     seeds, numbers, missing = table.seeds_of(row, scale), list[Measured](), list[tuple[PlannedRun, State]]()
     for seed in seeds:
         cell = table.cell(row, column, scale, seed)
-        if cell is None or column.protocol is None:
+        if cell is None or column.protocol is None or column.metric is None:
             return None
         for kind in ("method", "data"):
             if kind in cell and not is_there(kind, cell[kind]):
                 return Reproduced(note=f"no config {config_name(kind, cell[kind])} yet")
         run = planner.run(cell, [column.protocol], f"{row.name}, {scale}, seed {seed}")
         state = state_of(run)
-        measured = _measured(run, column) if state.trained else None
+        measured = _measured(run, column.metric) if state.trained else None
         if measured is None:
             missing.append((run, state))
         else:
@@ -105,11 +105,11 @@ def _reproduce(table: Table, planner: Planner, row: Row, column: Column, scale: 
     return summarise(numbers, len(seeds), missing)
 
 
-def _measured(run: PlannedRun, column: Column) -> Measured | None:
+def _measured(run: PlannedRun, metric: str) -> Measured | None:
     read = read_run(run.folder)
     for score in read.scores:
-        if run.tests[0].asked in score.asked and score.step == read.step and column.metric in score.numbers:
-            return Measured(run, score, score.numbers[column.metric])
+        if run.tests[0].asked in score.asked and score.step == read.step and metric in score.numbers:
+            return Measured(run, score, score.numbers[metric])
     return None
 
 

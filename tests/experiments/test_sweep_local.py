@@ -91,6 +91,20 @@ def test_a_failure_is_its_own_and_waits_for_retry(tmp_path: Path) -> None:
     assert state_of(runs[0]).kind == "done"
 
 
+def test_retry_scores_anew_where_a_number_is_missing(tmp_path: Path) -> None:
+    run = planned(tmp_path, "a", "blank", protocols=("p", "q"))
+    assert go([run])[0]["a"] == Outcome("done")
+
+    def scored() -> int:
+        return (run.folder / "log.txt").read_text().count("reelbench test")
+
+    assert scored() == 2 and go([run])[0]["a"] == Outcome("done") and scored() == 2
+    (tmp_path / "mended").touch()
+    assert go([run], retry=True)[0]["a"] == Outcome("done") and scored() == 4
+    assert go([run], retry=True)[0]["a"] == Outcome("done") and scored() == 4
+    assert fits(tmp_path) == ["a"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_all_and_the_next_sweep_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     runs = [planned(tmp_path, name, "wait") for name in "abc"]

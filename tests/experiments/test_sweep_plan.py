@@ -121,7 +121,12 @@ def test_seeds_are_parsed_once_unless_something_is_made_of_the_seed(
 ) -> None:
     parsed: list[list[str]] = []
     resolve = module._resolve
-    monkeypatch.setattr(module, "_resolve", lambda c, argv, label: (parsed.append(argv), resolve(c, argv, label))[1])
+
+    def counted(command: str, argv: list[str], label: str) -> dict[str, Any]:
+        parsed.append(argv)
+        return resolve(command, argv, label)
+
+    monkeypatch.setattr(module, "_resolve", counted)
     runs = plans(tmp_path, grid={"seed": [0, 1, 2]})
     assert len(parsed) == 1 and len({run.identity for run in runs}) == 3
     (tmp_path / "made.yaml").write_text("model: {init_args: {z: '${seed_everything}'}}\n")

@@ -89,7 +89,7 @@ def configs(table: Table) -> Iterator[tuple[str, str]]:
     for column in table.columns:
         if column.protocol:
             yield "protocol", column.protocol
-    cells = [cell for holder in (table, *table.columns) for cell in holder.base.values()]
+    cells = [cell for base in (table.base, *(column.base for column in table.columns)) for cell in base.values()]
     for cell in [*cells, *(cell for row in table.rows for cell in row.runs.values())]:
         yield from ((kind, cell[kind]) for kind in ("method", "data", "trainer") if kind in cell)
 
@@ -160,3 +160,18 @@ def test_list_of_tables(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table", "mocogan1"]) == 2
     assert "did you mean 'table/mocogan_1'?" in capsys.readouterr().err
+
+
+def test_examples_of_the_manual(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    sweep_text, table_text = (block.split("```")[0] for block in text.split("```yaml\n")[1:])
+    for name, block in (("sweep", sweep_text), ("table", table_text)):
+        (tmp_path / f"{name}.yaml").write_text(block)
+    sweep = read_sweep(str(tmp_path / "sweep.yaml"))
+    runs = plan(sweep.cells(), sweep.varied, sweep.protocols, tmp_path, sweep.name)
+    assert f"These are {len(runs)} runs" in text and sweep.name == "shapes"
+    table = read_table(str(tmp_path / "table.yaml"))
+    assert len(missing_runs(reproduce(table, ["cpu"], tmp_path))) == 3 + 1
+    for line in text.split("```bash\n")[1].split("```")[0].splitlines():
+        command, name = [*line.split()[1:], "mocogan_1"][:2]
+        assert (read_sweep if command == "sweep" else read_table)(name), line

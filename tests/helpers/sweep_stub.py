@@ -61,7 +61,8 @@ def score(protocol: str) -> None:
         raise RuntimeError("no clips")
     path = folder / "results.json"
     results: dict[str, Any] = json.loads(path.read_text())["results"] if path.exists() else {}
-    results[protocol] = {"step": 10, "asked": [protocol]}
+    value = None if behaviour == "blank" and not (folder.parent / "mended").exists() else 1.5
+    results[protocol] = {"step": 10, "asked": [protocol], "values": {"fvd": {"value": value}}}
     path.write_text(json.dumps({"results": results}))
 
 
