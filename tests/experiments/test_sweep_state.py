@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 
 from datamodules.files import Lease
+from experiments.results import write_results
 from experiments.sweep.command import dry_run, status_table
 from experiments.sweep.plan import PlannedRun
 from experiments.sweep.show import Speed, progress_line
 from experiments.sweep.state import State, last_line, mark_failed, state_of, untested
+from metrics.base import MetricResult, VideoMetric
+from metrics.content import AverageContentDistance
+from metrics.pixel import PSNR
+from metrics.protocol import Protocol
 from tests.experiments.sweep_runs import planned
 
 
@@ -122,3 +127,19 @@ def test_speed_and_time_left() -> None:
     assert speed.value == 5
     speed.see(140, 80.0)
     assert speed.value == 2
+
+
+def test_what_was_asked_is_remembered_until_a_column_is_measured_otherwise(tmp_path: Path) -> None:
+    protocol = Protocol(label="p", split="test", frames=4, stride=1, data="toy", n_real=4, n_fake=4)
+
+    def measure(asked: str, step: int = 4, **metrics: VideoMetric) -> list[str]:
+        results = {name: MetricResult(1.0, None, 4, 4, metric.fingerprint) for name, metric in metrics.items()}
+        measured = {"step": step, "weights": "raw", "asked": [asked]}
+        write_results(tmp_path, {}, protocol, results, metrics, measured)
+        (entry,) = json.loads((tmp_path / "results.json").read_text())["results"].values()
+        return list(entry["asked"])
+
+    assert measure("a", acd_color=AverageContentDistance()) == ["a"]
+    assert measure("b", acd_color=AverageContentDistance(), psnr=PSNR()) == ["a", "b"], "the same number and one more"
+    assert measure("c", acd_color=AverageContentDistance(threshold=9)) == ["c"], "what a and b asked for is gone"
+    assert measure("d", step=5, acd_color=AverageContentDistance(threshold=9)) == ["d"], "other weights"
