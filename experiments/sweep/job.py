@@ -55,20 +55,14 @@ class Job:
 
     def poll(self) -> Outcome | None:
         """Starts the next command when one has ended well; None while there is something to wait for."""
-        if self._process is None:
-            try:
-                return self._start()
-            except BenchError as error:  # a damaged record
-                return Outcome("failed", str(error))
-        code = self._process.poll()
+        code = 0 if self._process is None else self._process.poll()
         if code is None:
             return None
-        group, self._process = self._process.pid, None
-        if code == 0:
-            return self._start()
-        with contextlib.suppress(ProcessLookupError):  # ranks that outlived the first one
-            os.killpg(group, signal.SIGTERM)
-        return self._ended(code)
+        process, self._process = self._process, None
+        try:
+            return self._start() if code == 0 or process is None else self._broken(process.pid, code)
+        except (BenchError, OSError) as error:  # a damaged record, a full disk: no reason to stop other runs
+            return Outcome("failed", str(error))
 
     def _start(self) -> Outcome | None:
         words = next(self._commands, None)
@@ -97,17 +91,19 @@ class Job:
             )
         return None
 
-    def _ended(self, code: int) -> Outcome:
-        command = self._command
+    def _broken(self, group: int, code: int) -> Outcome:
+        with contextlib.suppress(ProcessLookupError):  # ranks that outlived the first one
+            os.killpg(group, signal.SIGTERM)
         if state_of(self.run).kind == "running":
             return Outcome("open", "held by another process")
         if code == EXIT_PREEMPTED or self._asked:
             return Outcome("open", "stopped, to be resumed")
         if code < 0:
-            return Outcome("failed", f"{command} was killed by {signal.Signals(-code).name}; the next sweep resumes it")
+            name = signal.Signals(-code).name
+            return Outcome("failed", f"{self._command} was killed by {name}; the next sweep resumes it")
         line = last_line(self.run.folder / LOG)
-        mark_failed(self.run, command, code, line)
-        return Outcome("failed", f"{command} ended with {code}: {line}")
+        mark_failed(self.run, self._command, code, line)
+        return Outcome("failed", f"{self._command} ended with {code}: {line}")
 
     def stop(self) -> None:
         """Asks the command to stop, which saves the run; asked again, it ends at once with all that it started."""
@@ -125,7 +121,7 @@ class Job:
         """Step, budget and seconds of training, of the last heartbeat."""
         try:
             status = read_json(self.run.folder / "status.json")
-        except BenchError:
+        except (BenchError, OSError):
             return None
         step, budget, seconds = as_int(status.get("step")), as_int(status.get("max_steps")), status.get("seconds")
         if step is None or budget is None or not isinstance(seconds, int | float):

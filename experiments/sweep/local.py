@@ -1,5 +1,6 @@
 """A list of runs on this machine, some at a time. One run's failure is its own."""
 
+import contextlib
 import os
 import signal
 import time
@@ -12,11 +13,14 @@ from experiments.sweep.show import Display
 from experiments.sweep.state import state_of, untested
 
 WAIT = 0.1
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Stop:
-    """Counts the requests to stop while it is entered. A signal that was ignored before, as under nohup, stays so."""
+    """Counts the requests to stop while it is entered; SIGUSR1 is SLURM's warning that a job will end.
+
+    SIGHUP that was ignored before, as under nohup, stays so.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
@@ -27,7 +31,7 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._count)
         return self
 
@@ -80,7 +84,8 @@ def run_local(
             waiting.append(run)
     display.begin(runs, outcomes)
     shared, active, sent = environment(at_once, threads), list[Job](), 0
-    with Stop() as stop, display:
+    with Stop() as stop, display, contextlib.ExitStack() as leaving:
+        leaving.callback(lambda: [job.stop() for job in active])  # none is left but after an error of the sweep's own
         while active or (waiting and not stop.asked):
             while waiting and len(active) < at_once and not stop.asked:
                 active.append(Job(waiting.pop(0), shared, niceness, anew=retry))

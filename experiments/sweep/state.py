@@ -41,7 +41,7 @@ def state_of(run: PlannedRun) -> State:
         return State("missing", None, run.max_steps)
     try:
         return _state(run)
-    except BenchError as error:
+    except (BenchError, OSError) as error:
         return State("failed", None, run.max_steps, str(error))
 
 

@@ -14,6 +14,7 @@ from datamodules.files import Lease
 from experiments.sweep.job import Outcome
 from experiments.sweep.local import cores, environment, exit_code
 from experiments.sweep.plan import PlannedRun
+from experiments.sweep.show import Display
 from experiments.sweep.state import state_of
 from tests.experiments.sweep_runs import go, planned, use_stub
 
@@ -105,7 +106,7 @@ def test_retry_scores_anew_where_a_number_is_missing(tmp_path: Path) -> None:
     assert fits(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_stops_all_and_the_next_sweep_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     runs = [planned(tmp_path, name, "wait") for name in "abc"]
     before = signal.getsignal(number)
@@ -152,6 +153,29 @@ def test_a_killed_run_is_said_and_taken_up_by_the_next_sweep(tmp_path: Path) -> 
     assert state_of(run).kind == "unfinished", "nothing is wrong with the run itself"
     (tmp_path / "go").touch()
     assert go([run])[0]["a"] == Outcome("done")
+
+
+def test_what_cannot_be_started_takes_no_other_along(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file where the run's folder should be")
+    outcomes, _ = go([planned(tmp_path, "a"), planned(tmp_path, "b")])
+    assert outcomes["a"].kind == "failed" and str(tmp_path / "a") in outcomes["a"].detail
+    assert outcomes["b"] == Outcome("done")
+
+
+def test_an_error_of_the_sweep_itself_leaves_no_run_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = planned(tmp_path, "a", "wait")
+
+    def broken(self: Display, active: object) -> None:
+        if (run.folder / "status.json").exists():
+            raise RuntimeError("no terminal")
+
+    monkeypatch.setattr(Display, "update", broken)
+    with pytest.raises(RuntimeError, match="no terminal"):
+        go([run])
+    deadline = time.monotonic() + 30
+    while state_of(run).detail != "preempted" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert state_of(run).detail == "preempted"
 
 
 def test_what_runs_elsewhere_is_left_alone(tmp_path: Path) -> None:
