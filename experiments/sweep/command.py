@@ -63,7 +63,9 @@ def check_sweep_arguments(args: argparse.Namespace, extra: bool = False) -> None
         if value is not None and not least <= value <= most:
             raise BenchError(f"--{name} must lie between {least} and {most}, found {value}")
     if args.local is None and not args.dry_run and not extra:
-        raise BenchError("say where to run: --local N for N runs at a time on this machine, or --dry-run, or --status")
+        raise BenchError(
+            "say where to run: --local N for N runs at a time on this machine, or --dry-run to see the commands"
+        )
 
 
 def execute(runs: Sequence[PlannedRun], args: argparse.Namespace) -> int:

@@ -21,9 +21,9 @@ PROGRAM = (sys.executable, "-m", "experiments")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended in this sweep: `done`, `failed`, or `open`, which the next sweep takes up."""
+    """How a run ended in this sweep: `done`, `failed`, or `unfinished`, which the next sweep takes up."""
 
-    kind: Literal["done", "failed", "open"]
+    kind: Literal["done", "failed", "unfinished"]
     detail: str = ""
 
 
@@ -68,12 +68,12 @@ class Job:
         words = next(self._commands, None)
         if words is None:
             state = state_of(self.run)
-            return Outcome("done") if state.kind == "done" else Outcome("open", state.detail)
+            return Outcome("done") if state.kind == "done" else Outcome("unfinished", state.detail)
         if self._asked:
-            return Outcome("open", "asked to stop")
+            return Outcome("unfinished", "asked to stop")
         if words[0] == "test" and read_json(self.run.folder / "status.json").get("state") != "finished":
             detail = state_of(self.run).detail
-            return Outcome("open", f"not trained to the end: {detail}")
+            return Outcome("unfinished", f"not trained to the end: {detail}")
         self._command = words[0]
         self.run.folder.mkdir(parents=True, exist_ok=True)
         clear_failure(self.run)
@@ -95,9 +95,9 @@ class Job:
         with contextlib.suppress(ProcessLookupError):  # ranks that outlived the first one
             os.killpg(group, signal.SIGTERM)
         if state_of(self.run).kind == "running":
-            return Outcome("open", "held by another process")
+            return Outcome("unfinished", "held by another process")
         if code == EXIT_PREEMPTED or self._asked:
-            return Outcome("open", "stopped, to be resumed")
+            return Outcome("unfinished", "stopped, to be resumed")
         if code < 0:
             name = signal.Signals(-code).name
             return Outcome("failed", f"{self._command} was killed by {name}; the next sweep resumes it")

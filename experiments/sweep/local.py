@@ -77,7 +77,7 @@ def run_local(
         if state.kind == "done" and not (retry and untested(run, anew=True)):
             outcomes[run.identity] = Outcome("done")
         elif state.kind == "running":
-            outcomes[run.identity] = Outcome("open", f"running elsewhere: {state.detail}")
+            outcomes[run.identity] = Outcome("unfinished", f"running elsewhere: {state.detail}")
         elif state.kind == "failed" and not retry:
             outcomes[run.identity] = Outcome("failed", f"failed before ({state.detail}); --retry runs it again")
         else:
@@ -104,7 +104,7 @@ def run_local(
             display.update(active)
             time.sleep(WAIT)
     for run in waiting:
-        outcomes[run.identity] = Outcome("open", "not begun")
+        outcomes[run.identity] = Outcome("unfinished", "not begun")
     display.finish(runs, outcomes)
     return outcomes
 
@@ -112,4 +112,4 @@ def run_local(
 def exit_code(outcomes: Mapping[str, Outcome]) -> int:
     """0 where all is done, 1 where a run failed, 75 where the same command would go on."""
     kinds = {outcome.kind for outcome in outcomes.values()}
-    return 1 if "failed" in kinds else 75 if "open" in kinds else 0
+    return 1 if "failed" in kinds else 75 if "unfinished" in kinds else 0

@@ -1,6 +1,7 @@
 """What a sweep shows while it runs: a live table in a terminal, else one line now and then."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
@@ -111,13 +112,13 @@ class Display:
 
     def finish(self, runs: Sequence[PlannedRun], outcomes: Mapping[str, Outcome]) -> None:
         """The sum, and each failure with its last line and its log."""
-        counts = {kind: sum(o.kind == kind for o in outcomes.values()) for kind in ("done", "failed", "open")}
-        names = {"done": "done", "failed": "failed", "open": "unfinished"}
-        self._print(", ".join(f"{n} {names[kind]}" for kind, n in counts.items() if n or kind == "done"))
+        counts = Counter(outcome.kind for outcome in outcomes.values())
+        told = [f"{counts[kind]} {kind}" for kind in ("done", "failed", "unfinished") if counts[kind] or kind == "done"]
+        self._print(", ".join(told))
         for run in runs:
             outcome = outcomes[run.identity]
             if outcome.kind != "done":
-                self._print(f"  {names[outcome.kind]}  {run.folder.name} ({run.label}): {outcome.detail}")
+                self._print(f"  {outcome.kind}  {run.folder.name} ({run.label}): {outcome.detail}")
             if outcome.kind == "failed":
                 self._print(f"          {run.folder / LOG}")
 

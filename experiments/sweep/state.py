@@ -50,7 +50,8 @@ def _state(run: PlannedRun) -> State:
     step, budget = as_int(status.get("step")), as_int(status.get("max_steps")) or run.max_steps
     holder = Lease(run.folder / "lease.json").live_holder()
     if holder is not None:
-        return State("running", step, budget, f"process {holder.get('pid')} on {holder.get('host')}")
+        beat = f", last heartbeat {status['heartbeat']}" if status.get("heartbeat") else ""
+        return State("running", step, budget, f"process {holder.get('pid')} on {holder.get('host')}{beat}")
     trained, failure = status.get("state") == "finished", failure_of(run)
     if failure and not (trained and failure.get("command") == "fit"):  # a fit that went well since, by hand
         return State("failed", step, budget, f"{failure.get('command')}: {failure.get('line')}", trained)

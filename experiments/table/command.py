@@ -34,6 +34,8 @@ def main(argv: list[str]) -> int:
     add_sweep_arguments(parser)
     args = parser.parse_args(argv)
     check_sweep_arguments(args, extra=not args.run)
+    if not args.run and (args.local is not None or args.dry_run or args.retry):
+        raise BenchError("--local, --dry-run and --retry go with --run, which runs what is missing")
     if args.name is None:
         print(listing())
         return 0

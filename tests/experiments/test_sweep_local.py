@@ -114,9 +114,9 @@ def test_a_signal_stops_all_and_the_next_sweep_goes_on(number: signal.Signals, t
         outcomes, shown = go(runs, at_once=1)
     assert signal.getsignal(number) is before
     assert outcomes == {
-        "a": Outcome("open", "stopped, to be resumed"),
-        "b": Outcome("open", "not begun"),
-        "c": Outcome("open", "not begun"),
+        "a": Outcome("unfinished", "stopped, to be resumed"),
+        "b": Outcome("unfinished", "not begun"),
+        "c": Outcome("unfinished", "not begun"),
     }
     assert exit_code(outcomes) == 75 and "1 run asked to stop" in shown
     assert state_of(runs[0]).kind == "unfinished" and state_of(runs[1]).kind == "missing"
@@ -130,7 +130,7 @@ def test_asked_twice_it_ends_what_does_not_stop(tmp_path: Path) -> None:
     begun = time.monotonic()
     with signals(run, signal.SIGTERM, signal.SIGTERM):
         outcomes, shown = go([run])
-    assert outcomes["a"].kind == "open" and "stopping at once" in shown
+    assert outcomes["a"].kind == "unfinished" and "stopping at once" in shown
     assert time.monotonic() - begun < 30, "it waited for the run"
 
 
@@ -183,13 +183,13 @@ def test_what_runs_elsewhere_is_left_alone(tmp_path: Path) -> None:
     with Lease(runs[0].folder / "lease.json"):
         assert state_of(runs[0]).kind == "running"
         outcomes, _ = go(runs)
-    assert outcomes["a"].kind == "open" and f"running elsewhere: process {os.getpid()}" in outcomes["a"].detail
+    assert outcomes["a"].kind == "unfinished" and f"running elsewhere: process {os.getpid()}" in outcomes["a"].detail
     assert outcomes["b"] == Outcome("done") and fits(tmp_path) == ["b"] and exit_code(outcomes) == 75
 
 
 def test_a_run_that_ended_before_its_budget_is_not_scored(tmp_path: Path) -> None:
     outcomes, _ = go([planned(tmp_path, "a", "limit")])
-    assert outcomes["a"].kind == "open" and "not trained to the end" in outcomes["a"].detail
+    assert outcomes["a"].kind == "unfinished" and "not trained to the end" in outcomes["a"].detail
     assert not (tmp_path / "a" / "results.json").exists()
 
 

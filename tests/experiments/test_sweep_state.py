@@ -1,6 +1,7 @@
 """Where a run stands, from what its folder holds, and how a sweep says it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,11 @@ def test_a_damaged_record_is_a_failure_that_says_so(tmp_path: Path) -> None:
 
 def test_running_while_the_lease_is_held(tmp_path: Path) -> None:
     run = planned(tmp_path, "a")
-    status(run, "running")
+    status(run, "running", heartbeat="2026-01-02T03:04:05+00:00")
     with Lease(run.folder / "lease.json"):
         assert state_of(run).kind == "running"
+        assert state_of(run).detail.startswith(f"process {os.getpid()} on ")
+        assert state_of(run).detail.endswith(", last heartbeat 2026-01-02T03:04:05+00:00")
     assert state_of(run).kind == "unfinished"
 
 

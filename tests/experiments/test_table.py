@@ -180,5 +180,7 @@ def test_one_run_that_two_columns_ask_for_is_run_once(tmp_path: Path) -> None:
 def test_scale_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table", table_file(tmp_path), "--scale", "paper"]) == 2
     assert "--scale paper: no run reproduces toys at this scale; there is cpu" in capsys.readouterr().err
+    assert main(["table", table_file(tmp_path), "--local", "2"]) == 2
+    assert "go with --run" in capsys.readouterr().err
     assert main(["table", table_file(tmp_path), "--run"]) == 2
     assert "say where to run" in capsys.readouterr().err

@@ -114,7 +114,7 @@ def test_a_killed_child_and_a_stopped_sweep(unbroken: Path, tmp_path: Path) -> N
     assert process.wait(200) == 1
     said = (tmp_path / "log").read_text()
     assert f"{victim.name}: failed: fit was killed by SIGKILL" in said
-    assert f"{other.name}: open: stopped, to be resumed" in said
+    assert f"{other.name}: unfinished: stopped, to be resumed" in said
     assert json.loads((other / "status.json").read_text())["state"] == "preempted"
     assert len(values(tmp_path)) == 0
 
