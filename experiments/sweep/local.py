@@ -1,6 +1,5 @@
 """A list of runs on this machine, some at a time. One run's failure is its own."""
 
-import contextlib
 import os
 import signal
 import time
@@ -84,25 +83,28 @@ def run_local(
             waiting.append(run)
     display.begin(runs, outcomes)
     shared, active, sent = environment(at_once, threads), list[Job](), 0
-    with Stop() as stop, display, contextlib.ExitStack() as leaving:
-        leaving.callback(lambda: [job.stop() for job in active])  # none is left but after an error of the sweep's own
-        while active or (waiting and not stop.asked):
-            while waiting and len(active) < at_once and not stop.asked:
-                active.append(Job(waiting.pop(0), shared, niceness, anew=retry))
-                display.started(active[-1])
-            for job in list(active):
-                outcome = job.poll()
-                if outcome is not None:
-                    active.remove(job)
-                    outcomes[job.run.identity] = outcome
-                    display.ended(job, outcome)
-            while sent < stop.asked:
-                sent += 1
-                display.stopping(len(active), again=sent > 1)
-                for job in active:
-                    job.stop()
-            display.update(active)
-            time.sleep(WAIT)
+    with Stop() as stop, display:
+        try:
+            while active or (waiting and not stop.asked):
+                while waiting and len(active) < at_once and not stop.asked:
+                    active.append(Job(waiting.pop(0), shared, niceness, anew=retry))
+                    display.started(active[-1])
+                for job in list(active):
+                    outcome = job.poll()
+                    if outcome is not None:
+                        active.remove(job)
+                        outcomes[job.run.identity] = outcome
+                        display.ended(job, outcome)
+                while sent < stop.asked:
+                    sent += 1
+                    display.stopping(len(active), again=sent > 1)
+                    for job in active:
+                        job.stop()
+                display.update(active)
+                time.sleep(WAIT)
+        finally:
+            for job in active:  # none is left, but after an error of the sweep's own
+                job.stop()
     for run in waiting:
         outcomes[run.identity] = Outcome("unfinished", "not begun")
     display.finish(runs, outcomes)
