@@ -156,6 +156,11 @@ class Lease:
         seen = self._read()
         return seen and seen.holder
 
+    def live_holder(self) -> dict[str, Any] | None:
+        """Who holds the lease now: `holder`, or None where it is free or stale."""
+        seen = self._read()
+        return None if seen is None or self._stale(seen) else seen.holder
+
     def __enter__(self) -> "Lease":
         if not self.acquire():
             raise BenchError(f"{self.path} is held by {describe(self.holder())}; wait for it or stop it")

@@ -18,7 +18,7 @@ from experiments.classes import short_name
 from experiments.export import load_generator, read_metadata
 from experiments.ranks import is_rank_zero
 from experiments.record import HEADER, code_version, differences, environment
-from experiments.results import write_results
+from experiments.results import asked_digest, write_results
 from lightning_modules.callbacks.ema import sampling_weights, shadow_of
 from lightning_modules.callbacks.evaluate import Evaluate
 from lightning_modules.callbacks.preempt import preempt_of
@@ -155,6 +155,7 @@ class Commands:
             "weights": self._weights_kind(),
             "seconds": round(seconds, 1),
             "code_version": code_version()[0],
+            "asked": [asked_digest(self.config_dump["evaluate"])],
         }
         summary = write_results(self.folder, self._about(), protocol, results, evaluate.metrics, measured)
         for logger in self.trainer.loggers:

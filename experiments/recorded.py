@@ -45,6 +45,7 @@ class Score:
         step: of the weights that were scored.
         weights: `raw`, `ema` or `none`.
         code_version: of the code that scored.
+        asked: digests of the evaluations whose numbers these are, see `experiments.results.asked_digest`.
     """
 
     hash: str
@@ -55,6 +56,7 @@ class Score:
     time: str
     code_version: str
     numbers: Mapping[str, Number]
+    asked: tuple[str, ...] = ()
 
 
 def read_scores(results: Mapping[str, Any], problems: list[str]) -> Iterator[Score]:
@@ -88,6 +90,7 @@ def read_scores(results: Mapping[str, Any], problems: list[str]) -> Iterator[Sco
             time=as_text(raw.get("time")),
             code_version=as_text(raw.get("code_version")),
             numbers=numbers,
+            asked=tuple(map(as_text, asked if isinstance(asked := raw.get("asked"), list) else ())),
         )
 
 

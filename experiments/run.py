@@ -232,7 +232,9 @@ def build(command: str, argv: list[str], cli_class: type[SuiteCLI] = SuiteCLI) -
     )
 
 
-class _ConfigOnly(SuiteCLI):
+class ConfigOnly(SuiteCLI):
+    """For `build`: the config checked and resolved, identity and folder known, and nothing more."""
+
     def instantiate_classes(self) -> None:
         """Nothing is built."""
 
@@ -242,7 +244,7 @@ class _ConfigOnly(SuiteCLI):
 
 def run_folder(argv: list[str]) -> Path:
     """Where `reelbench fit` with these arguments keeps its run; builds nothing, so it is quick and free of effects."""
-    return build("fit", argv, _ConfigOnly).folder
+    return build("fit", argv, ConfigOnly).folder
 
 
 def main(command: str, argv: list[str]) -> int:
