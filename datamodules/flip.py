@@ -1,5 +1,6 @@
 """Mirrored training clips, decided for each clip of each step by a key: no state, the same on any number of devices."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -31,6 +32,11 @@ class Flipped(ClipData):
 
     flip = False
     skeleton: str | None = None
+
+    @property
+    def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
+        """Joints to join where the pose is drawn."""
+        return skeleton(self.skeleton).limbs if self.skeleton is not None else ()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Mirrors on the device, before frames become floats."""
