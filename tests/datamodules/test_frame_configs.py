@@ -25,7 +25,7 @@ EXPECTED = {
     "everybody_dance": ((256, 512), 2, 1, False, None, {"video", "condition", "face_box"}),
     "vid2vid_street": ((256, 512), 6, 1, False, None, {"video", "labels", "instances"}),
     "vid2vid_pose": ((256, 192), 12, 1, False, "body_25", {"video", "condition", "pose", "mask"}),
-    "vid2vid_face": ((512, 512), 12, 1, False, "face_70", {"video", "pose"}),
+    "vid2vid_face": ((512, 512), 12, 1, False, "face_70", {"video", "condition", "pose"}),
 }
 
 
