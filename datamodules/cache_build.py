@@ -113,8 +113,7 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
         journal.close()
         raw = _packed(_index(sources, journal.entries))
         write_whole(journal.half / INDEX, raw)
-        described = _manifest(sources, content, journal.entries)
-        described |= {
+        described = {kind: _reasons(journal.entries, kind) for kind in ("skipped", "dropped", "cut")} | {
             "key": key,
             "schema": SCHEMA,
             "policy": dict(reader.policy),
@@ -122,7 +121,8 @@ def build(folder: Path, key: str, sources: Sequence[Source], content: Content, r
             "tracks": tracks,
             "index": hashlib.blake2b(raw, digest_size=16).hexdigest(),
         }
-        write_whole(journal.half / MANIFEST, json.dumps(described, indent=1, sort_keys=True))
+        del raw  # memory: what is held for each video is what limits a set of very many
+        write_whole(journal.half / MANIFEST, _manifest(described, sources, content, journal.entries))
         _publish(journal.half, folder)
     except OSError as error:
         resumable = bool(journal.entries)
@@ -257,18 +257,16 @@ def _index(sources: Sequence[Source], entries: Sequence[Entry]) -> dict[str, np.
     return index
 
 
-def _manifest(sources: Sequence[Source], content: Content, entries: Sequence[Entry]) -> dict[str, Any]:
-    """What became of each file."""
+def _manifest(
+    described: Mapping[str, Any], sources: Sequence[Source], content: Content, entries: Sequence[Entry]
+) -> Iterator[str]:
+    """`described`, and what became of each file: JSON in pieces, a line a file. Whole, it would take 1 kB a file."""
+    yield json.dumps(described, indent=1, sort_keys=True).removesuffix("\n}") + ',\n "sources": ['
     shown = ("length", "header", "rate", "warnings", "found")
-    return {
-        "sources": [
-            {"name": source.name, "bytes": size, "blake2b": digest} | {key: e[key] for key in shown if key in e}
-            for source, (size, digest), e in zip(sources, content.files, entries, strict=True)
-        ],
-        "skipped": _reasons(entries, "skipped"),
-        "dropped": _reasons(entries, "dropped"),
-        "cut": _reasons(entries, "cut"),
-    }
+    for number, (source, (size, digest), e) in enumerate(zip(sources, content.files, entries, strict=True)):
+        fate = {"name": source.name, "bytes": size, "blake2b": digest} | {key: e[key] for key in shown if key in e}
+        yield (",\n  " if number else "\n  ") + json.dumps(fate, sort_keys=True)
+    yield "\n ]\n}"
 
 
 def _publish(half: Path, folder: Path) -> None:
@@ -279,7 +277,7 @@ def _publish(half: Path, folder: Path) -> None:
             raise
 
 
-def _packed(index: Mapping[str, np.ndarray]) -> bytes:
+def _packed(index: Mapping[str, np.ndarray]) -> memoryview:
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **index)
-    return buffer.getvalue()
+    return buffer.getbuffer()

@@ -9,14 +9,18 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datamodules.errors import BenchError
 
 
-def write_whole(path: str | os.PathLike[str], data: str | bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: str | bytes | memoryview | Iterable[str]) -> None:
     """Replaces `path` by `data` so that a reader sees the old file or the new one, also after a crash.
+
+    Args:
+        data: the content, or its text in pieces, so that a long one need not be in memory as a whole.
 
     Raises:
         BenchError: the file system refused (full, read-only, no such folder); the old file is as it was.
@@ -25,7 +29,8 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            for piece in [data] if isinstance(data, str | bytes | memoryview) else data:
+                file.write(piece.encode() if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

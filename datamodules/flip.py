@@ -38,6 +38,11 @@ class Flipped(ClipData):
     other_side: Sequence[int] | None = None
     turns: Collection[str] = ()
 
+    @property
+    def limbs(self) -> Sequence[tuple[int, int]]:  # type: ignore[override]
+        """Joints to join where the pose is drawn."""
+        return skeleton(self.skeleton).limbs if self.skeleton is not None else ()
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Mirrors on the device, before frames become floats."""
         return super().on_after_batch_transfer(self._flipped(batch) if self.flip else batch, dataloader_idx)

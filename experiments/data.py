@@ -63,6 +63,7 @@ def _add_show(actions: Any) -> None:
     parser.add_argument("--split", choices=("train", "val", "test"), default="train")
     parser.add_argument("--n", type=int, default=4, metavar="CLIPS", help="clips shown (default: 4)")
     parser.add_argument("--columns", type=int, default=8, help="frames shown of each clip (default: 8)")
+    parser.add_argument("--side", type=int, default=256, help="larger frames are reduced to it (default: 256 pixels)")
     parser.add_argument("--seed", type=int, default=0, help="another seed shows other clips")
     parser.set_defaults(action=_show)
 
@@ -131,21 +132,21 @@ def _verify(args: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _show(args: argparse.Namespace, rest: list[str]) -> int:
-    for name in ("n", "columns"):
+    for name in ("n", "columns", "side"):
         if getattr(args, name) < 1:
             raise BenchError(f"--{name} must be at least 1, found {getattr(args, name)}")
     if args.out.suffix != ".png":
         raise BenchError(f"--out must end in .png, found {args.out}")
     from datamodules.media import write_png
-    from datamodules.show import sheet
+    from datamodules.show import attributes, sheet
 
     data = load_data(args.config, rest)
     batch = data.eval_batch(args.split, range(args.n), data.frames, data.stride, args.seed)
-    write_png(args.out, sheet(batch, args.columns, data.limbs))
-    keys = ", ".join(key for key in batch if key not in ("index", "name"))
+    write_png(args.out, sheet(batch, args.columns, data.limbs, args.side))
+    keys = ", ".join(sorted(key for key in batch if key not in ("index", "name")))
     print(f"{args.out}: {args.n} clips of {data.name} ({args.split}): {keys}")
-    for name in batch["name"]:
-        print(f"  {name}")
+    for clip, name in enumerate(batch["name"]):
+        print("  " + ", ".join([name, *attributes(batch, clip)]))
     return 0
 
 

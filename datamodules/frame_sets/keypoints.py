@@ -114,10 +114,7 @@ class Landmarks:
 
     def read(self, source: FrameSource, frame: int, view: View) -> np.ndarray:
         """See `maps.Part`."""
-        points = read_landmarks(source.frames[frame][self.role])
-        joints = np.zeros((1, len(FACE_70), 3))
-        joints[0, :LANDMARKS] = np.concatenate([points, np.ones((LANDMARKS, 1))], 1)
-        return view.points(joints)
+        return view.points(face_rows(read_landmarks(source.frames[frame][self.role]))[None])
 
 
 class FaceSquare:
@@ -184,6 +181,14 @@ def read_landmarks(path: Path) -> np.ndarray:
     if points.shape != (LANDMARKS, 2) or not np.isfinite(points).all():
         raise BadFile(f"{path}: {len(lines)} lines found, expected {LANDMARKS} with `x,y`")
     return points
+
+
+def face_rows(points: np.ndarray) -> np.ndarray:
+    """68 2 or 68 3 -> 70 3, the rows of FACE_70: points without confidence are there; the pupils are missing."""
+    rows = np.zeros((len(FACE_70), 3))
+    rows[:LANDMARKS, 2] = 1
+    rows[:LANDMARKS, : points.shape[1]] = points
+    return rows
 
 
 def _text(path: Path) -> str:

@@ -29,7 +29,7 @@ _LIMBS: dict[tuple[int, int], Colour] = {
 _FINGERS: tuple[Colour, ...] = ((204, 0, 0), (163, 204, 0), (0, 204, 82), (0, 82, 204), (163, 0, 204))
 _WHITE = (255, 255, 255)
 # Brows, nose, eyes and mouth, without the jaw: lists of the 70 points, joined by curves through three at a time.
-_FACE_CURVES: tuple[tuple[int, ...], ...] = (
+FACE_CURVES: tuple[tuple[int, ...], ...] = (
     (17, 18, 19, 20, 21), (22, 23, 24, 25, 26), (27, 28, 29, 30), (31, 32, 33, 34, 35),
     (36, 37, 38, 39), (39, 40, 41, 36), (42, 43, 44, 45), (45, 46, 47, 42),
     (48, 49, 50, 51, 52, 53, 54), (54, 55, 56, 57, 58, 59, 48), (60, 61, 62, 63, 64), (64, 65, 66, 67, 60),
@@ -71,7 +71,7 @@ def draw(people: People, height: int, width: int, style: Vid2VidStyle | None = N
                 for bone in pairwise((0, *range(4 * finger + 1, 4 * finger + 5))):
                     _stroke(canvas, hand[:, bone], style.confidence, style.thin, 0, colour)
         face = people.face[:, person]
-        for curve in _FACE_CURVES:
+        for curve in FACE_CURVES:
             for first in range(0, len(curve) - 1, 2):
                 _stroke(canvas, face[:, curve[first : first + 3]], style.face_confidence, style.thin, 0, _WHITE)
     return canvas
@@ -86,7 +86,7 @@ def _stroke(canvas: np.ndarray, joints: np.ndarray, confidence: float, width: in
     if not len(frames):
         return
     points = joints[frames, :, :2].astype(np.float64)  # N K 2
-    shape, y, x = _brushed(points, width)
+    shape, y, x = brushed(points, width)
     if end:
         for k in (0, -1):
             disc = discs(np.floor(points[:, k]).astype(np.int64), end)
@@ -100,7 +100,7 @@ def _stroke(canvas: np.ndarray, joints: np.ndarray, confidence: float, width: in
     flat[pixels] = np.where(fresh, colour, (old + np.array(colour)) // 2)
 
 
-def _brushed(points: np.ndarray, width: int) -> Pixels:
+def brushed(points: np.ndarray, width: int) -> Pixels:
     """Pixels under a square brush of `width` that runs through the points (N K 2), K two or three."""
     reach = np.abs(np.diff(points, axis=1)).sum((1, 2))
     steps = 2 * np.ceil(reach).astype(np.int64)[:, None] + 1  # two places a pixel or more, of each frame its own

@@ -1,4 +1,6 @@
-"""How fast videos reach a batch: python -m tests.benchmarks.bench_reader [cache | build | memory]. Run by hand.
+"""How fast videos reach a batch, and what memory they take. Run by hand.
+
+python -m tests.benchmarks.bench_reader [cache | build | memory | videos]
 
 Rates are per second of processor time of one thread, the best of several rounds that take turns, so other processes
 disturb them little; ratios are of one run.
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,7 +154,30 @@ def memory(folder: Path) -> None:
             print(f"  {count:5} videos of {frames:5} frames ({size:6.1f} MB): {int(done.stdout) / 1024:6.1f} MiB")
 
 
-PARTS = {"cache": cache_to_batch, "build": build, "memory": memory}
+def many_videos(folder: Path, count: int = 8000) -> tuple[float, float, float]:
+    """Bytes of memory a video: at most while building, at most while starting again, and held while training."""
+    for number in range(count):
+        place = folder / "videos" / f"class{number % 8}" / f"clip_{number:06}.npy"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        np.save(place, np.full((1, 8, 8, 3), number % 256, dtype=np.uint8))
+    used: list[float] = []
+    for _ in range(2):
+        tracemalloc.start()
+        data = VideoFolder("bench", str(folder / "videos"), size=8, frames=1)
+        data.store("train")
+        held, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        used.append(most / count)
+    return used[0], used[1], held / count
+
+
+def videos(folder: Path) -> None:
+    """What each video costs in memory, whatever its length."""
+    building, starting, held = many_videos(folder)
+    print(f"bytes a video: {building:,.0f} building, {starting:,.0f} starting again, {held:,.0f} held")
+
+
+PARTS = {"cache": cache_to_batch, "build": build, "memory": memory, "videos": videos}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from datamodules.base import ClipData
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
+from datamodules.pose.skeletons import SKELETONS
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs" / "data"
 PAIR = {"video", "pose", "mask", "source", "source_pose", "attributes"}
@@ -24,7 +25,7 @@ EXPECTED = {
     "everybody_dance": ((256, 512), 2, 1, False, None, {"video", "condition", "face_box"}),
     "vid2vid_street": ((256, 512), 6, 1, False, None, {"video", "labels", "instances"}),
     "vid2vid_pose": ((256, 192), 12, 1, False, "body_25", {"video", "condition", "pose", "mask"}),
-    "vid2vid_face": ((512, 512), 12, 1, False, "face_70", {"video", "pose"}),
+    "vid2vid_face": ((512, 512), 12, 1, False, "face_70", {"video", "condition", "pose"}),
 }
 
 
@@ -42,6 +43,7 @@ def test_the_papers_settings(name: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
     size, frames, batch, flip, skeleton, gives = EXPECTED[name]
     found = ((data.height, data.width), data.frames, data.batch_size, data.flip, data.skeleton)
     assert found == (size, frames, batch, flip, skeleton)
+    assert data.limbs == (SKELETONS[skeleton].limbs if skeleton else ())
     arguments = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]["init_args"]
     assert type(data).gives(**arguments) == gives == {"video", *data.tracks} | (gives & {"attributes"})
     # The set is not here: the message says where to get it, and what it looks like.

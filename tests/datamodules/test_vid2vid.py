@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from datamodules.errors import BenchError
+from datamodules.pose.face_map import face_map
 from datamodules.pose.openpose_json import read_openpose
 from datamodules.pose.stick_vid2vid import draw
 from datamodules.vid2vid_face import Vid2VidFace
 from datamodules.vid2vid_pose import Vid2VidPose
 from datamodules.vid2vid_street import Vid2VidStreet
+from tests.datamodules.drawn_faces import landmarks
 from tests.datamodules.frame_files import body, flat, instances, labels, noise, save, save_openpose
 
 SPLITS: dict[str, Any] = {"val": "train", "test": "train"}
@@ -166,7 +168,7 @@ def faces(root: Path, **arguments: Any) -> Vid2VidFace:
 
 def test_the_square_around_the_first_face_is_kept(tmp_path: Path) -> None:
     sets = faces(talker(tmp_path, face(50, 30, 20, 24)))
-    assert sets.gives() == {"video", "pose"}
+    assert sets.gives() == {"video", "condition", "pose"} and Vid2VidFace.gives(edges=False) == {"video", "pose"}
     batch = sets.eval_batch("train", [0], 3, 1, 0)
     # side 2.5 x 20, middle column 60, middle row (3 x 30 + 54) / 4 = 36
     for t in range(3):
@@ -199,3 +201,12 @@ def test_frames_without_a_face_are_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(BenchError, match=r"train/s/1\.jpg: has no keypoints \(s\)"):
         faces(root).store("train")
+
+
+def test_faces_are_drawn_in_the_frame_that_is_shown(tmp_path: Path) -> None:
+    batch = faces(talker(tmp_path, landmarks(60, 36, 20))).eval_batch("train", [0], 3, 1, 0)
+    assert batch["condition"].shape == (1, 15, 3, 50, 50)
+    for t in range(3):
+        shown = batch["video"][0, :, t].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(batch["condition"][0, :, t], face_map(batch["pose"][0, 0, t, :68].numpy(), shown))
+    assert "condition" not in faces(tmp_path, edges=False).eval_batch("train", [0], 3, 1, 0)
