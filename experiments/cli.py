@@ -36,6 +36,7 @@ COMMANDS = {
     "weights": Command("experiments.weights", "list, fetch and verify the published weights that metrics need"),
     "classifier": Command("experiments.classifier", "train the classifier of categories that some metrics ask"),
     "export": Command("experiments.export", "turn a run into one small file of generator weights with its config"),
+    "convert": Command("experiments.convert", "turn weights that an official code wrote into such a file"),
     "leaderboard": Command("experiments.leaderboard", "rank all runs, one table a protocol"),
     "report": Command("experiments.report.page", "write one HTML page with numbers, curves and clips side by side"),
     "zoo": Command("experiments.zoo.build", "rebuild and check the small checkpoints that come with the bench"),
