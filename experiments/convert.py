@@ -142,6 +142,7 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
     A run is known by the hash of its config. The weights of an official file follow from the file, so its digest
     stands for the seed: neither two files nor a file and a run of our own ever share a folder.
     """
+    import hashlib
     import tempfile
 
     import yaml
@@ -155,7 +156,7 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
     known = {key: getattr(model, key) for key in ("size", "frames", "channels") if hasattr(model, key)}
     fitting = {key: value for key, value in known.items() if key in accepted_names(class_path)}
     recipe = {
-        "seed_everything": int("".join(sorted(official.values()))[:7], 16),
+        "seed_everything": int(hashlib.sha256("".join(sorted(official.values())).encode()).hexdigest()[:7], 16),
         "model": {"class_path": conversion.class_path, "init_args": conversion.init_args},
         "trainer": {"max_steps": max(step, 1)},
     }
