@@ -76,9 +76,7 @@ def _scan(file: BinaryIO) -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(
-        self, file: BinaryIO, allowed: Names, outside: Callable[[Any], Any] | None, encoding: str
-    ) -> None:
+    def __init__(self, file: BinaryIO, allowed: Names, outside: Callable[[Any], Any] | None, encoding: str) -> None:
         super().__init__(file, fix_imports=False, encoding=encoding)
         self._allowed, self._outside = allowed, outside
 

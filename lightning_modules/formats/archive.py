@@ -48,6 +48,8 @@ def _check(path: Path, members: list[zipfile.ZipInfo]) -> None:
             raise BenchError(f"{path} is refused: its member {name!r} claims more bytes than it can hold")
     packed, unpacked = sum(m.compress_size for m in members), sum(m.file_size for m in members)
     if unpacked > LIMIT:
-        raise BenchError(f"{path} is refused: it unpacks to {readable_size(unpacked)}, more than {readable_size(LIMIT)}")
+        raise BenchError(
+            f"{path} is refused: it unpacks to {readable_size(unpacked)}, more than {readable_size(LIMIT)}"
+        )
     if packed > path.stat().st_size:
         raise BenchError(f"{path} is refused: its members overlap")

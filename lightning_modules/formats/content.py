@@ -101,4 +101,4 @@ def strided(data: Tensor, size: Sequence[Any], stride: Sequence[Any], offset: An
             f"it holds a tensor of size {tuple(size)}, strides {tuple(stride)} and offset {offset}, "
             f"which does not lie in its storage of {len(data)} numbers"
         )
-    return data.as_strided(tuple(size), tuple(stride), offset)
+    return data.as_strided(tuple(size), tuple(stride), data.storage_offset() + offset)  # torch counts from the root

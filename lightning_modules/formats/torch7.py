@@ -57,7 +57,9 @@ def read(path: Path, classes: Collection[str]) -> Any:
     Raises:
         BenchError: damaged, cut, a function, or an object of another class; names the byte.
     """
-    with told(path, "file of Torch7", "tables, numbers, tensors and the objects that the official code is known to save"):
+    with told(
+        path, "file of Torch7", "tables, numbers, tensors and the objects that the official code is known to save"
+    ):
         reader = _Reader(path.read_bytes(), classes)
         try:
             content = reader.value()
@@ -165,7 +167,9 @@ class _Reader:
     def _table(self, number: int) -> dict[Any, Any]:
         count = self.int32("a table's length")
         if count < 0 or count > (len(self.data) - self.at) // 8:  # a key and a value are 4 bytes each at least
-            self.fail(f"a table of {count} entries, but {len(self.data) - self.at} bytes are left: cut short or damaged")
+            self.fail(
+                f"a table of {count} entries, but {len(self.data) - self.at} bytes are left: cut short or damaged"
+            )
         table: dict[Any, Any] = {}
         self.seen[number] = "table", table
         for _ in range(count):

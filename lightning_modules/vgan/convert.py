@@ -64,7 +64,9 @@ def convert(files: Sequence[WeightFile]) -> Conversion:
                 "channels": _size(state, "video.gen.weight", 1, file),
                 "dim_z": _size(state, "video.conv0.weight", 0, file),
                 "ngf": _size(state, "video.conv0.weight", 1, file) // WIDEST,
-                "lambda_mask": next(layer.fields.get("l1weight") for layer in layers if layer.short_name == "L1Penalty"),
+                "lambda_mask": next(
+                    layer.fields.get("l1weight") for layer in layers if layer.short_name == "L1Penalty"
+                ),
             }
         else:
             conversion.init_args |= {"ndf": _size(state, "conv0.weight", 0, file)}
