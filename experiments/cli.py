@@ -40,6 +40,7 @@ COMMANDS = {
     "export": Command("experiments.export", "turn a run into one small file of generator weights with its config"),
     "sweep": Command("experiments.sweep.command", "train and score a list of runs; again: only what is missing"),
     "table": Command("experiments.table.command", "published numbers beside those that runs reproduce"),
+    "convert": Command("experiments.convert", "turn weights that an official code wrote into such a file"),
     "leaderboard": Command("experiments.leaderboard", "rank all runs, one table a protocol"),
     "report": Command("experiments.report.page", "write one HTML page with numbers, curves and clips side by side"),
     "zoo": Command("experiments.zoo.build", "rebuild and check the small checkpoints that come with the bench"),

@@ -70,23 +70,48 @@ def export(source: Path, out: Path, weights: str = "auto", dtype: str = "float32
     checkpoint = read_checkpoint(path)
     state, kind = _generator_state(checkpoint, weights, path)
     with torch.device("meta"):
-        wanted = build(config["model"], run / "config.yaml")
+        wanted = build_method(config["model"], run / "config.yaml")
     _check(state, getattr(wanted, "generator", None), f"{path} does not fit {run / 'config.yaml'}")
-    packed, kept = _pack(state, DTYPES[dtype], path)
     results, environment = read_json(run / "results.json"), read_json(run / "environment.json")
+    about = {
+        "step": int(checkpoint["global_step"]),
+        "weights": kind,
+        "code_version": environment.get("code_version", "unknown"),
+        "data": results.get("data") or getattr(load_class(config["data"]["class_path"]), "name", "unknown"),
+    }
+    return write_generator(out, state, config, about, dtype, path)
+
+
+def write_generator(
+    out: Path, state: State, config: dict[str, Any], about: Mapping[str, Any], dtype: str, source: Path
+) -> dict[str, Any]:
+    """Writes weights that fit `config`, whole or not at all.
+
+    Args:
+        out: file to write.
+        state: of `generator`.
+        config: see `decisive_config`.
+        about: step, weights, code_version, data; what else is there travels with it.
+        dtype: as for `export`.
+        source: named in errors.
+
+    Returns:
+        The metadata written.
+
+    Raises:
+        BenchError: weights that are not finite, or a disk that refuses.
+    """
+    packed, kept = _pack(state, DTYPES[dtype], source)
     metadata = {
         "format": FORMAT,
         "class_path": config["model"]["class_path"],
         "init_args": config["model"].get("init_args") or {},
         "config": yaml.safe_dump(config, sort_keys=False),
         "identity": identity(config),
-        "step": int(checkpoint["global_step"]),
-        "weights": kind,
         "dtype": dtype,
         "kept_float32": kept,
-        "code_version": environment.get("code_version", "unknown"),
-        "data": results.get("data") or getattr(load_class(config["data"]["class_path"]), "name", "unknown"),
         "digest": _digest(packed),
+        **about,
     }
     write_whole(out, save(packed, metadata={KEY: json.dumps(metadata, sort_keys=True)}))
     return metadata
@@ -112,7 +137,7 @@ def load_export(path: Path) -> tuple[Method, dict[str, Any]]:
         BenchError: no such file, a damaged one, or one that the installed method does not fit.
     """
     metadata, _ = _open(path, tensors=False)
-    method = build(metadata, path)
+    method = build_method(metadata, path)
     return method.eval(), load_generator(method, path)
 
 
@@ -143,19 +168,27 @@ def find_run(source: Path) -> tuple[Path, Path]:
 
 
 def run_config(path: Path) -> dict[str, Any]:
-    """The part of a run's config that decides the weights, without folders of the machine it ran on."""
+    """See `decisive_config`.
+
+    Raises:
+        BenchError: no config of a run.
+    """
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        data = {k: v for k, v in (config["data"].get("init_args") or {}).items() if k not in DATA_SKIP}
-        return {
-            "seed_everything": config["seed_everything"],
-            "model": config["model"],
-            "data": {"class_path": config["data"]["class_path"], "init_args": data},
-            "ema": config.get("ema"),
-            "trainer": {k: config["trainer"].get(k) for k in TRAINER_KEYS},
-        }
+        return decisive_config(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise BenchError(f"{path} is not the config of a run ({type(error).__name__}: {error})") from error
+
+
+def decisive_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a run's config that decides the weights, without folders of the machine it ran on."""
+    data = {k: v for k, v in (config["data"].get("init_args") or {}).items() if k not in DATA_SKIP}
+    return {
+        "seed_everything": config["seed_everything"],
+        "model": config["model"],
+        "data": {"class_path": config["data"]["class_path"], "init_args": data},
+        "ema": config.get("ema"),
+        "trainer": {k: config["trainer"].get(k) for k in TRAINER_KEYS},
+    }
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -238,8 +271,15 @@ def _open(path: Path, *, tensors: bool) -> tuple[dict[str, Any], State]:
     return metadata, state
 
 
-def build(model: Mapping[str, Any], where: Path) -> Method:
-    """The method of `class_path` with `init_args`, checked against its signature as in a config."""
+def build_method(model: Mapping[str, Any], where: Path) -> Method:
+    """The method of `class_path` with `init_args`, checked against its signature as in a config.
+
+    Args:
+        where: named in errors.
+
+    Raises:
+        BenchError: no such class, not a method, or arguments that it does not take.
+    """
     cls = load_class(model["class_path"])
     if not issubclass(cls, Method):
         raise BenchError(f"{where}: {model['class_path']} is not a method (lightning_modules.contract.Method)")

@@ -44,14 +44,14 @@ def main(argv: list[str]) -> int:
     import torch
 
     from experiments.data import load_data
-    from experiments.export import build, find_run, read_checkpoint, run_config
+    from experiments.export import build_method, find_run, read_checkpoint, run_config
     from lightning_modules.sizes import check_sizes
     from lightning_modules.vgan.actions import ActionNetwork, accuracy, classes_of, fine_tune
     from lightning_modules.vgan.module import VGAN
     from lightning_modules.vgan.networks import bottom_frames, init_weights
 
     checkpoint, run = find_run(args.run)
-    method = build(run_config(run / "config.yaml")["model"], run / "config.yaml")
+    method = build_method(run_config(run / "config.yaml")["model"], run / "config.yaml")
     if not isinstance(method, VGAN):
         raise BenchError(f"{args.run} is a run of {type(method).__name__}; reelbench represent takes one of VGAN")
     method.load_state_dict(read_checkpoint(checkpoint)["state_dict"])

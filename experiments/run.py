@@ -247,6 +247,11 @@ def run_folder(argv: list[str]) -> Path:
     return build("fit", argv, ConfigOnly).folder
 
 
+def resolved(argv: list[str]) -> dict[str, Any]:
+    """The whole config that `reelbench fit` with these arguments would run, as plain values; builds nothing."""
+    return build("fit", argv, ConfigOnly).config_dump
+
+
 def main(command: str, argv: list[str]) -> int:
     """Runs one command; returns the exit code."""
     failed, cli = True, None

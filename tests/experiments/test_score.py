@@ -180,7 +180,12 @@ def test_metrics_of_one_network_read_each_clip_once(
     (tmp_path / "p.yaml").write_text(json.dumps({"evaluate": {"metrics": metrics}}))
     seen: list[int] = []
     features = RandomFeatures.features
-    monkeypatch.setattr(RandomFeatures, "features", lambda self, c: (seen.append(len(c)), features(self, c))[1])
+
+    def counted(self: RandomFeatures, clips: torch.Tensor) -> torch.Tensor:
+        seen.append(len(clips))
+        return features(self, clips)
+
+    monkeypatch.setattr(RandomFeatures, "features", counted)
     real, fake = two_folders(tmp_path, 5)
     found = entries(capsys, real, fake, "--protocol", str(tmp_path / "p.yaml"))
     assert set(found) == set(names) and all(entry["value"] is not None for entry in found.values())
@@ -200,7 +205,10 @@ def test_too_short_for_one_metric_only(tmp_path: Path, capsys: pytest.CaptureFix
         (["--metrics", "ssmi"], "--metrics: there is no metric 'ssmi'; did you mean ssim?"),
         (["--metrics", "frechet_randm"], "did you mean frechet_random?"),
         (["--metrics", "qqq"], "there is no metric 'qqq'; there are lpips, fvd, fvd_infinity, kvd"),
-        (["--protocol", "tfgan_ref"], "--protocol tfgan_ref: no such file or packaged protocol; did you mean tfgan_reference?"),
+        (
+            ["--protocol", "tfgan_ref"],
+            "--protocol tfgan_ref: no such file or packaged protocol; did you mean tfgan_reference?",
+        ),
         (["--frames", "0"], "frames must be a whole number from 1 on, found 0"),
         (["--size", "6y6"], "size is a side, such as 64, or height x width, such as 64x96; found '6y6'"),
         (["--context", "16"], "context must lie in 0..15 of 16 frames, found 16"),

@@ -1,0 +1,189 @@
+"""`reelbench convert` against files in the official formats: a test for each folder of REELBENCH_PARITY/checkpoints."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from datamodules.errors import BenchError
+from experiments.convert import convert, methods
+from experiments.export import load_export
+from lightning_modules.formats.content import Instance, tensors
+from lightning_modules.formats.conversion import Conversion
+from lightning_modules.formats.reading import read
+from lightning_modules.mocogan.networks import VideoGenerator
+from lightning_modules.vgan import convert as of_vgan
+from lightning_modules.vgan.module import VGAN
+
+PARITY = os.environ.get("REELBENCH_PARITY")
+FOLDERS = sorted(path for path in (Path(PARITY) / "checkpoints").glob("*") if path.is_dir()) if PARITY else []
+# One parameter even without a folder, so that what is missing is said and not just collected as nothing.
+PARAMETERS = FOLDERS or [Path("no_folders")]
+# Folders whose method has no converter yet -> the method: they leave this table when it gets one.
+NOT_YET = {
+    "edn-zip": "everybody_dance",
+    "p2phd-legacy": "pix2pixhd",
+    "p2phd-torch03": "pix2pixhd",
+    "pg2": "pg2",
+    "posegan": "deformable_gan",
+    "posegan-fullsave": "deformable_gan",
+    "svg-legacy": "svg",
+    "svg-zip": "svg",
+    "svgfp-legacy": "svg",
+    "tgan": "tgan",
+    "vid2vid-legacy": "vid2vid",
+}
+# What SVG's files name beside layers of torch.nn.
+SVG = {f"models.dcgan_64.{name}" for name in ("encoder", "decoder", "dcgan_conv", "dcgan_upconv")}
+SVG |= {"models.lstm.lstm", "models.lstm.gaussian_lstm", "argparse.Namespace", "torch.optim.adam.Adam"}
+# The live ones among the hostile files: an unsafe loader runs them.
+LIVE = {"reduce_os_system.pth", "object_array.npz"}
+
+pytestmark = pytest.mark.skipif(not PARITY, reason="REELBENCH_PARITY is not set: no official checkpoints")
+
+
+class Expected:
+    """The sidecars of one checkpoint."""
+
+    def __init__(self, file: Path) -> None:
+        self.about: dict[str, Any] = json.loads(file.with_name(f"{file.name}.json").read_text())
+        self.groups: dict[str, dict[str, Tensor]] = {"input": {}, "output": {}}
+        for key, tensor in load_file(file.with_name(f"{file.name}.expected.safetensors")).items():
+            group, name = key.split("/", 1)
+            self.groups[group][name] = tensor
+        self.input = self.groups["input"]
+
+    def clips(self) -> Tensor:
+        return self.input["x_uint8"].float() / 127.5 - 1
+
+    def check(self, computed: Mapping[str, Tensor]) -> None:
+        """Every expected output, and no other, within the sidecar's tolerance."""
+        tolerances = {key.removeprefix("output/"): value for key, value in self.about["tolerance_abs"].items()}
+        assert set(computed) == set(self.groups["output"]) == set(tolerances)
+        for name, tensor in self.groups["output"].items():
+            torch.testing.assert_close(computed[name].detach(), tensor, rtol=0, atol=tolerances[name], msg=name)
+
+
+def check_mocogan(folder: Path, out: Path) -> None:
+    (file,) = folder.glob("generator_*.pytorch")
+    expected = Expected(file)
+    metadata = convert("mocogan", [file], out)
+    constructor, said = expected.about["constructor"], metadata["init_args"]
+    names = {"n_channels": "channels", "dim_z_content": "dim_content", "dim_z_category": "dim_category"}
+    names |= {"dim_z_motion": "dim_motion", "video_length": "frames", "ngf": "ngf"}
+    assert {k: said[v] for k, v in names.items()} == {k: constructor[k] for k in names}
+    network: Any = load_export(out)[0].generator
+    assert isinstance(network, VideoGenerator)
+    given = expected.input
+    category = given.get("one_hot", given["h0"].new_empty(len(given["h0"]), 0))
+    codes = given["h0"], given["e"].transpose(0, 1), given["z_content"], category
+    every = max(constructor["video_length"] // 4, 1)
+    expected.check({"z": network.latents(*codes).flatten(0, 1), "video": network(*codes)[:, :, ::every]})
+
+
+def check_vgan(folder: Path, out: Path) -> None:
+    ((of_generator,), (of_discriminator,)) = (list(folder.glob(f"*{end}.t7")) for end in ("_net", "_netD"))
+    expected = Expected(of_generator)
+    metadata = convert("vgan", [of_generator, of_discriminator], out)
+    factor = fraction(expected.about["constructor"]["width_factor"])
+    assert metadata["init_args"]["ngf"] == metadata["init_args"]["ndf"] == round(64 * factor)
+    assert metadata["init_args"]["dim_z"] == expected.about["constructor"]["noise"]
+    network: Any = load_export(out)[0].generator
+    z = expected.input["noise"]
+    layers = network(z)
+    moving, _ = network.video(z[..., None, None, None])
+    every = {"gen": layers.video, "video": moving, "mask": layers.mask, "static": layers.background}
+    computed = {}
+    for name, tensor in expected.groups["output"].items():  # mask_frames_0_10_21_31; some of the first clip alone
+        stream, _, frames = name.partition("_frames_")
+        found = every[stream][: len(tensor)]
+        computed[name] = found[:, :, [int(i) for i in frames.split("_")]] if frames else found
+    expected.check(computed)
+
+    expected = Expected(of_discriminator)
+    conversion: Conversion = of_vgan.convert([read(of_discriminator, of_vgan.CLASSES)])
+    method = VGAN(**conversion.init_args).eval()
+    conversion.fit(method)
+    method.discriminator.load_state_dict(conversion.states["discriminator"])
+    expected.check({"logits": method.discriminator(expected.clips())})
+
+
+def fraction(text: str) -> float:
+    """`3/64 of 64..512` -> 3/64."""
+    match = re.match(r"(\d+)/(\d+) ", text)
+    assert match, text
+    return int(match[1]) / int(match[2])
+
+
+def check_hostile(folder: Path, out: Path) -> None:
+    about: dict[str, str] = json.loads((folder / "hostile.json").read_text())
+    assert LIVE <= set(about) == {path.name for path in folder.iterdir()} - {"hostile.json"}
+    for name in about:
+        for method in methods():
+            with pytest.raises(BenchError, match=re.escape(name)):
+                convert(method, [folder / name], out)
+    assert not out.exists()
+
+
+CHECKS: dict[str, Callable[[Path, Path], None]] = {
+    "hostile": check_hostile,
+    "mocogan-legacy": check_mocogan,
+    "mocogan-zip": check_mocogan,
+    "vgan": check_vgan,
+}
+
+
+def test_every_folder_is_tested_or_waits() -> None:
+    assert FOLDERS, f"no folders in REELBENCH_PARITY/checkpoints ({PARITY})"
+    assert {path.name for path in FOLDERS} == set(CHECKS) | set(NOT_YET)
+    assert not set(CHECKS) & set(NOT_YET)
+
+
+@pytest.mark.parametrize("folder", PARAMETERS, ids=[f"convert-{path.name}" for path in PARAMETERS])
+def test_official_outputs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where a hostile file leaves its mark
+    if folder.name in NOT_YET:
+        assert NOT_YET[folder.name] not in methods()
+        check_reading(folder)
+        return
+    CHECKS[folder.name](folder, tmp_path / "out.safetensors")
+    assert not (tmp_path / "pwned").exists()
+
+
+def check_reading(folder: Path) -> None:
+    """What needs no converter: torch's state dicts, and whole modules in both of torch's formats."""
+    for path in folder.glob("*.pth"):
+        if NOT_YET[folder.name] == "svg":
+            modules = {key: value for key, value in read(path, SVG).content.items() if isinstance(value, Instance)}
+            names = {"frame_predictor", "posterior", "prior", "encoder", "decoder"}
+            assert set(modules) - {"opt"} == names - ({"prior"} if folder.name.startswith("svgfp") else set())
+            other = folder.with_name("svg-zip") / path.name
+            if folder.name == "svg-legacy" and other.exists():  # made to hold the same weights
+                same = tensors(read(other, SVG).content)
+                mine = tensors(modules)
+                assert mine and all(torch.equal(tensor, same[name]) for name, tensor in mine.items())
+            continue
+        official = torch.load(path, map_location="cpu", weights_only=True)
+        found = read(path).content
+        assert list(found) == list(official)
+        assert all(torch.equal(found[name], tensor) for name, tensor in official.items())
+
+
+def test_the_hostile_files_are_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(str(PARITY)) / "checkpoints" / "hostile"
+    torch.load(folder / "reduce_os_system.pth", map_location="cpu", weights_only=False)
+    assert (tmp_path / "pwned").exists()
+    (tmp_path / "pwned").unlink()
+    with np.load(folder / "object_array.npz", allow_pickle=True) as arrays:
+        for name in arrays.files:
+            assert arrays[name] is not None
+    assert (tmp_path / "pwned").exists()
