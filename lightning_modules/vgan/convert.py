@@ -40,12 +40,16 @@ NAMES = {
 }
 # Of layers without weights, in the order of the file: streams are 1 the video, 2 the mask, 3 the still picture.
 SELECTED = (1, 2, 3, 2)
-COPIES: tuple[Mapping[str, float], ...] = (
+COPIES = (
     {"nfeatures": 3, "dim": 2},
     {"nfeatures": 32, "dim": 3},
     {"nfeatures": 3, "dim": 2},
 )
-FIXED = {"LeakyReLU": {"negval": 0.2}, "MulConstant": {"constant_scalar": -1}, "AddConstant": {"constant_scalar": 1}}
+FIXED: Mapping[str, Mapping[str, float]] = {
+    "LeakyReLU": {"negval": 0.2},
+    "MulConstant": {"constant_scalar": -1},
+    "AddConstant": {"constant_scalar": 1},
+}
 WEIGHTS = ("weight", "bias")
 STATISTICS = ("running_mean", "running_var")
 
