@@ -38,6 +38,8 @@ class Digests:
                 unknown.append(path)
             else:
                 self._found[path] = facts["digest"]
+        if not unknown:
+            return
         with ThreadPoolExecutor(self._threads) as pool, BuildProgress("digests", len(unknown)) as progress:
             for path, digest in zip(unknown, pool.map(file_digest, unknown), strict=True):
                 self._found[path] = digest

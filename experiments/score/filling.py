@@ -100,7 +100,9 @@ class Filler:
         groups = [[video.path for video in unit.videos.values()] for unit in todo]
         total = sum(len(unit.videos) for unit in units)
         done = total - sum(map(len, groups))
-        if 0 < done < total:
+        if done == total:
+            return
+        if done:
             say(f"{done} of {total} videos were read before")
         with (
             Decoder(lambda path: ClipReading(self._reader, self._policy, path), self._threads) as decoder,

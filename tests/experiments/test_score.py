@@ -227,9 +227,22 @@ def test_help_is_quick_and_documents_the_codes() -> None:
         "print(sorted({'torch', 'lightning', 'numpy', 'av'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stderr == "[]\n"
+    assert done.stderr == "[]\n"  # so that what torch reads from the environment can still be set
     told = " ".join(done.stdout.split())
     assert "exit code: 0 at least one metric has a value, 1 none has one" in told and "frechet_random" in told
+
+
+def test_threads_that_wait_do_not_spin(tmp_path: Path) -> None:
+    """OpenMP reads the variable once, when torch is imported."""
+    code = (
+        "import os, sys\nclass Finder:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': print(os.environ.get('OMP_WAIT_POLICY')); os._exit(0)\n"
+        "sys.meta_path.insert(0, Finder())\nfrom experiments import cli\ncli.main(['score', 'a', 'b'])"
+    )
+    for given, expected in (({}, "passive\n"), ({"OMP_WAIT_POLICY": "active"}, "active\n")):
+        env = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
+        done = subprocess.run([sys.executable, "-u", "-c", code], cwd=ROOT, capture_output=True, text=True, env=env)
+        assert done.stdout == expected, done.stderr
 
 
 def test_the_page_for_users(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
