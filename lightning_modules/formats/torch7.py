@@ -119,7 +119,7 @@ class _Reader:
         if kind not in (TABLE, OBJECT):
             self.start = begin
             self.fail(
-                f"a function, which is a program: refused"
+                "a function, which is a program: refused"
                 if kind in FUNCTIONS
                 else f"unknown type {kind}: damaged, or not Torch7's 64-bit binary form"
             )
