@@ -62,7 +62,7 @@ def test_distances_are_counted_along_rows_and_columns(points: range, channel: in
     maps = face_map(alone, np.zeros((400, 600, 3), np.uint8))
     assert maps.shape == (CHANNELS, 400, 600) and CHANNELS == 15 and maps.dtype == np.uint8
     curve = np.argwhere(maps[0])  # nothing else is drawn, and the picture is plain
-    grid = np.stack(np.mgrid[:400:7, :600:7], -1)
+    grid = np.moveaxis(np.mgrid[:400:7, :600:7], 0, -1)
     far = cdist(grid.reshape(-1, 2), curve, "cityblock").min(1).reshape(grid.shape[:2])
     np.testing.assert_array_equal(maps[channel][::7, ::7], np.minimum(far // 3, 255))
     assert maps[channel].max() > 200 and (np.delete(maps, [0, channel], 0) == 255).all()
