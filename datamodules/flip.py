@@ -1,6 +1,6 @@
 """Mirrored training clips, decided for each clip of each step by a key: no state, the same on any number of devices."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 import torch
@@ -48,17 +48,23 @@ class Flipped(ClipData):
         return super().on_after_batch_transfer(self._flipped(batch) if self.flip else batch, dataloader_idx)
 
     def _flipped(self, batch: Any) -> Any:
-        if not isinstance(batch, dict):
-            return batch
-        if "index" not in batch:
-            return {name: self._flipped(stream) for name, stream in batch.items()}
-        if "step" not in batch:
-            return batch
+        return each_stream(batch, self._mirrored)
+
+    def _mirrored(self, batch: VideoBatch) -> VideoBatch:
         seed, step = training_seed(), batch["step"]
         which = [keyed_rng("flip", seed, step, i).random() < 0.5 for i in batch["index"].tolist()]
         poses = skeleton(self.skeleton) if self.skeleton is not None else None
         chosen = torch.tensor(which, device=batch["index"].device)
-        return mirrored(cast(VideoBatch, batch), chosen, poses, self.other_side, self.turns)
+        return mirrored(batch, chosen, poses, self.other_side, self.turns)
+
+
+def each_stream(batch: Any, change: Callable[[VideoBatch], VideoBatch]) -> Any:
+    """`change` of a training batch, or of each of its named streams; what is not of a training step stays as it is."""
+    if not isinstance(batch, dict):
+        return batch
+    if "index" not in batch:
+        return {name: each_stream(stream, change) for name, stream in batch.items()}
+    return change(cast(VideoBatch, batch)) if "step" in batch else batch
 
 
 def mirrored(

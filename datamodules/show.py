@@ -43,7 +43,11 @@ def sheet(batch: VideoBatch, columns: int = 8, limbs: Limbs = (), largest: int =
         found = pictures_of(wide, clip, limbs, zoom)
         first = [f"video {int(wide['index'][clip])}", *attributes(batch, clip)]
         if frames == 1:
-            rows.append(Row(first, np.concatenate([shown for _, shown in found]), [name for name, _ in found]))
+            rows.append(
+                Row(
+                    first, np.concatenate([shown for _, shown in found]), [name.replace("\n", " ") for name, _ in found]
+                )
+            )
             continue
         rows += [
             Row(name.split("\n") if row else first, shown if len(shown) < frames else shown[at])

@@ -67,8 +67,10 @@ def pictures_of(batch: dict[str, Tensor], clip: int, limbs: Limbs, zoom: Zoom) -
         if "source_mask" in batch:
             found.append(("source_mask", zoom.pictures(_levels(batch["source_mask"][clip][:, None] * 2 - 1))))
     if "condition" in batch:
-        for start in range(0, batch["condition"].shape[1], 3):  # stick figures and body parts may lie behind each other
-            found.append(("condition", zoom.pictures(_levels(batch["condition"][clip][start : start + 3]))))
+        channels = batch["condition"].shape[1]
+        for start in range(0, channels, 3):  # stick figures and body parts may lie behind each other
+            which = f"\nchannels {start}-{min(start + 3, channels) - 1}" if channels > 3 else ""
+            found.append((f"condition{which}", zoom.pictures(_levels(batch["condition"][clip][start : start + 3]))))
     if "face_box" in batch:
         found.append(("face_box", zoom.pictures(_boxed(frames, batch["face_box"][clip].numpy()))))
     if "pose" in batch:

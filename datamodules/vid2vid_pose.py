@@ -6,6 +6,7 @@ import numpy as np
 
 from datamodules.bad_files import BadFile
 from datamodules.errors import BenchError
+from datamodules.flip import each_stream
 from datamodules.frame_sets.keypoints import Bodies, placed, read_people
 from datamodules.frame_sets.listing import FrameSource
 from datamodules.frame_sets.maps import Part, read_rgb
@@ -15,7 +16,9 @@ from datamodules.pictures import SUFFIXES
 from datamodules.pose.stick_vid2vid import draw
 from datamodules.reading.scaling import Fit
 from datamodules.tracks import Track
+from datamodules.zoom import drawn_zoom, zoomed
 
+LARGEST = 4  # times that clips are enlarged at most
 BODY_PARTS = 24  # of DensePose; 0 is background
 
 
@@ -26,12 +29,13 @@ class Vid2VidPose(SequenceData):
     Stick figures are drawn in the frame's own pixels, all persons of a file; `pose` has the most confident ones.
 
     The official code keeps the columns that lie at most a quarter of the width, cut to a multiple of 32, from the
-    middle: `fit: crop` with a `size` of that width, as 256 x 192 for pictures of 16:9. Its random zoom and its dropping
-    of limbs are not offered.
+    middle: `fit: crop` with a `size` of that width, as 256 x 192 for pictures of 16:9. It zooms before it
+    cuts, from the full picture; here the frame of the cache is enlarged. Its dropping of limbs is not offered.
 
     Args:
         openpose, densepose: which kinds are read, at least one.
         persons: P of `pose`.
+        zoom: training clips are enlarged by up to this, at random; 1.5 in the official code, 1 for none.
 
     Other arguments are those of `FrameSetData`.
     """
@@ -53,11 +57,15 @@ class Vid2VidPose(SequenceData):
         openpose: bool = True,
         densepose: bool = True,
         persons: int = 1,
+        zoom: float = 1.0,
         fit: Fit = "crop",
         **common: Any,
     ) -> None:
         if not (openpose or densepose):
             raise BenchError("data.init_args.openpose and densepose are both false: there is nothing to draw from")
+        if not 1 <= zoom <= LARGEST:
+            raise BenchError(f"data.init_args.zoom must lie in 1..{LARGEST}, found {zoom}")
+        self.zoom = zoom
         super().__init__(dataset=dataset, size=size, frames=frames, fit=fit, **common)
         self.kinds = {"picture": ("img", SUFFIXES)}
         parts: list[Part] = [PoseCondition(openpose, densepose)]
@@ -75,6 +83,12 @@ class Vid2VidPose(SequenceData):
         pose = {"pose"} if init_args.get("openpose", True) else set()
         mask = {"mask"} if init_args.get("densepose", True) else set()
         return super().gives(**init_args) | {"condition"} | pose | mask
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Enlarges training clips on the device, before frames become floats."""
+        if self.zoom > 1:
+            batch = each_stream(batch, lambda clips: zoomed(clips, *drawn_zoom(clips, self.zoom)))
+        return super().on_after_batch_transfer(batch, dataloader_idx)
 
 
 class PoseCondition:

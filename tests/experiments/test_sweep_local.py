@@ -109,6 +109,8 @@ def test_retry_scores_anew_where_a_number_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_stops_all_and_the_next_sweep_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     runs = [planned(tmp_path, name, "wait") for name in "abc"]
+    if signal.getsignal(number) is signal.SIG_IGN:  # as under nohup, where a hangup is to be ignored
+        signal.signal(number, signal.SIG_DFL)
     before = signal.getsignal(number)
     with signals(runs[0], number):
         outcomes, shown = go(runs, at_once=1)
