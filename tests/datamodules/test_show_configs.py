@@ -13,16 +13,19 @@ from tests.datamodules.published_layouts import VIDEO_LAYOUTS
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs" / "data"
 LAYOUTS = VIDEO_LAYOUTS | FRAME_LAYOUTS
-GENERATED = {"moving_digits", "moving_digits_deterministic", "moving_digits_srvp", "puppet", "shape_motion"}
+PUPPETS = {"puppet", "puppet_labels", "puppet_pairs", "puppet_poses", "puppet_source"}
+GENERATED = {"moving_digits", "moving_digits_deterministic", "moving_digits_srvp", "shape_motion"} | PUPPETS
 # What the copies are too small for.
 SMALLER = {
     "bair": ["--data.init_args.val=[traj_256_to_256.tfrecords]"],
-    "puppet": ["--data.init_args.train_videos=2"],
+    **{name: ["--data.init_args.train_videos=2"] for name in PUPPETS},
 }
+SMALLER["puppet_source"] += ["--columns", "1"]  # of a source there is one picture
 # Rows of each clip; a clip of one frame has its pictures beside each other.
 BESIDE = {"cityscapes_annotated": 3, "deepfashion": 5, "market": 5, "pix2pixhd": 3}
-BESIDE |= {"deepfashion_pg2": 5, "market_pg2": 5}
-ROWS = {"everybody_dance": 3, "puppet": 2, "vid2vid_face": 7, "vid2vid_pose": 5, "vid2vid_street": 3}
+BESIDE |= {"deepfashion_pg2": 5, "market_pg2": 5, "puppet_labels": 3, "puppet_pairs": 8, "puppet_source": 1}
+ROWS = {"puppet_poses": 4, "puppet_source": 8}
+ROWS |= {"everybody_dance": 3, "puppet": 2, "vid2vid_face": 7, "vid2vid_pose": 5, "vid2vid_street": 3}
 
 
 def test_no_config_is_left_out() -> None:

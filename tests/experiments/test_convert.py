@@ -69,7 +69,7 @@ def test_vgan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_sample_takes_what_is_written(tmp_path: Path, mocogan: Path) -> None:
     out = tmp_path / "out.safetensors"
     convert("mocogan", [mocogan], out)
-    words = ["sample", out, "--n", "2", "--out", tmp_path / "clips", "--runs", tmp_path / "runs"]
+    words: list[str | Path] = ["sample", out, "--n", "2", "--out", tmp_path / "clips", "--runs", tmp_path / "runs"]
     done = run(*words, REELBENCH_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "clips").glob("*.mp4"))) == 2
