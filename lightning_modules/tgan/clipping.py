@@ -1,49 +1,65 @@
-"""How TGAN keeps its critic's slope bounded (section 4 of the paper): singular values, or weights, are cut off."""
+"""What keeps the critic Lipschitz: singular value clipping, TGAN's own, or the weight clipping of WGAN."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
-from lightning_modules.tgan.networks import Discriminator
-
-LEAST = 0.01  # of the deviation, below which a BatchNorm scale is raised
+WEIGHT_LIMIT = 0.01
 
 
-def clip_singular_values(matrix: Tensor) -> Tensor:
-    """The nearest matrix whose singular values are at most 1.
+def clip_singular_values(matrix: Tensor, limit: float = 1.0) -> Tensor:
+    """The nearest matrix whose singular values are at most `limit`, with the same singular vectors.
 
-    By the eigenvectors of the smaller Gram matrix in float64: A V min(1, 1/s) V^T, where A^T A = V s^2 V^T. That is
-    what U min(s, 1) V^T gives, without a decomposition of the large side, on whatever device the matrix is.
+    With A = U S V', A A' = U S^2 U', so that U min(1, limit / S) U' A needs the eigenvalues of the smaller of A A' and
+    A' A only. In float64 on A's device: squaring halves the digits, but only values above `limit` are changed.
 
     Args:
-        matrix: m n.
+        matrix: rows x columns.
+        limit: of the singular values.
+
+    Returns:
+        Like `matrix`; its own values, to the last bit, where none exceeds the limit. A matrix that is not finite comes
+        back as it is: the check of the losses stops the run and names the clips.
     """
-    tall = matrix.double()
-    wide = tall.shape[0] < tall.shape[1]
-    tall = tall.T if wide else tall
-    values, vectors = torch.linalg.eigh(tall.T @ tall)
-    factor = values.clamp_min(1).rsqrt()  # 1 for singular values up to 1
-    clipped = tall @ (vectors * factor) @ vectors.T
-    return (clipped.T if wide else clipped).to(matrix.dtype)
+    wide = matrix.double()
+    if wide.shape[0] > wide.shape[1]:
+        return clip_singular_values(matrix.T, limit).T
+    gram = wide @ wide.T
+    finite = gram.isfinite().all()
+    values, vectors = torch.linalg.eigh(torch.where(finite, gram, torch.zeros_like(gram)))  # eigh would raise
+    above = values > limit**2
+    shrink = torch.where(above, limit * values.clamp(min=limit**2).rsqrt(), 1.0)
+    clipped = (vectors * shrink) @ (vectors.T @ wide)
+    return torch.where(finite & above.any(), clipped.to(matrix.dtype), matrix)
 
 
 @torch.no_grad()
-def clip_discriminator(discriminator: Discriminator) -> None:
-    """Cuts off singular values of every kernel (as outputs x the rest), and scales above the running deviation.
+def clip_critic_singular_values(critic: nn.Module) -> None:
+    """Every kernel, as the matrix out_channels x the rest, to singular values of at most 1; every gamma by the rule.
 
-    Scales also rise to a hundredth of it; a negative one becomes that. Shifts stay.
+    Biases and shifts stay. This bounds the matrix, not the convolution, as in the official code.
     """
-    for layer in discriminator.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
+    for layer in critic.modules():
+        if isinstance(layer, (_ConvNd, nn.Linear)):
             layer.weight.copy_(clip_singular_values(layer.weight.flatten(1)).view_as(layer.weight))
         elif isinstance(layer, _BatchNorm):
-            assert layer.running_var is not None
-            deviation = layer.running_var.sqrt()
-            layer.weight.copy_(torch.maximum(torch.minimum(layer.weight, deviation), LEAST * deviation))
+            clip_gamma(layer)
 
 
 @torch.no_grad()
-def clip_weights(discriminator: nn.Module, bound: float = 0.01) -> None:
-    """Every parameter into [-bound, bound], scales and shifts too (Arjovsky et al. 2017)."""
-    for parameter in discriminator.parameters():
-        parameter.clamp_(-bound, bound)
+def clip_gamma(norm: _BatchNorm) -> None:
+    """Gamma into [0.01 sigma, sigma], so that BatchNorm does not stretch; sigma from the running variance, no eps.
+
+    Negative gammas become 0.01 sigma, as in the official code.
+    """
+    assert norm.running_var is not None
+    sigma = norm.running_var.sqrt()
+    norm.weight.copy_(norm.weight.minimum(sigma).maximum(0.01 * sigma))
+
+
+@torch.no_grad()
+def clip_critic_weights(critic: nn.Module) -> None:
+    """Every parameter, biases and gammas too, into [-0.01, 0.01] (Arjovsky et al., arXiv 1701.07875)."""
+    for parameter in critic.parameters():
+        parameter.clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT)

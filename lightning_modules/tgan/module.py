@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -13,170 +13,224 @@ from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
 from lightning_modules.contract import ClipNoise, Method
 from lightning_modules.sizes import check_sizes
-from lightning_modules.tgan.clipping import clip_discriminator, clip_weights
-from lightning_modules.tgan.networks import (
-    FRAMES,
-    Discriminator,
-    FrameSeedGenerator,
-    ImageGenerator,
-    VideoGenerator,
-    bottom_width,
-    init_chainer,
-    init_he,
-    init_uniform,
-)
+from lightning_modules.tgan.clipping import clip_critic_singular_values, clip_critic_weights
+from lightning_modules.tgan.critic import Critic, statistics_kept
+from lightning_modules.tgan.initial import Init, init_weights
+from lightning_modules.tgan.labels import check_categories
+from lightning_modules.tgan.losses import FAKE, REAL, cross_entropy, wgan_critic, wgan_generator
+from lightning_modules.tgan.networks import FRAMES, HALVINGS, VideoGenerator, VolumeGenerator, interpolate
 
 
 class TGAN(Method):
     """TGAN (Saito, Matsumoto, Saito, ICCV 2017, arXiv 1611.06624) as the official code trains it.
 
-    Each step updates the generators, then the discriminator on the same fakes; neither sees the other's update.
-    Official updates share one pass of D over the fakes; here D sees them once for either player, with the same result,
-    and its running statistics take in fakes, then real clips, once each.
+    Each step updates the generator, then the critic on the same fakes; both gradients are those before the step, as
+    in the official code. Sampled clips of 31, 46, ... frames (`sample --frames`) show frames between the frames
+    (`networks.interpolate`). Options where paper and code part: docs/methods/tgan.md.
 
     Args:
-        size: height and width of the frames, 64 (official) or 32.
+        size: height and width of the frames, 64 (official) or another multiple of 16.
         channels: C of the frames.
-        frames: T of the training clips: 16. Sampled clips may be longer (`sample --frames`): the codes of the frames
-            are interpolated linearly, as the paper does.
-        z_slow_dim: length of z0, uniform in [-1, 1].
-        z_fast_dim: length of the frames' codes z1^t.
-        ngf: channels of the temporal generator's narrowest layer (official: 128); the image generator has 4 times that.
-        ndf: channels of the discriminator's first layer.
-        loss: `wgan`, or `vanilla`: sigmoid cross entropy, fakes labelled 1, noise of deviation 0.3 in D.
-        clipping: `svc` cuts D's singular values off at 1, `weights` its weights at 0.01; `none`, with `vanilla` only.
-        clip_every: steps between two clippings of singular values; weights are clipped in each.
-        beta: BatchNorm shifts in G0 and D; the configuration of the paper's numbers has none.
-        init: of G0 and D: `code` is what the official code drew (Chainer's default), `paper` He et al. as the paper
-            says; G1 starts in U(-0.01, 0.01) with both.
+        frames: T of the clips: the architecture has 16.
+        architecture: `temporal`, a code for each frame, or `volume`, the paper's baseline of 3-D deconvolutions.
+        objective: `svc`, a WGAN with singular value clipping; `weight_clip`, a WGAN with weights in [-0.01, 0.01];
+            `vanilla`, sigmoid cross entropy with the official code's inverted labels and noise in the discriminator.
+        svc_every: steps from one singular value clipping to the next; weight clipping follows every step.
+        categories: 0, or how many categories the clips are conditioned on: `attributes["category"]`. In training the
+            fakes take the real clips' categories, so they follow the data's prior; `sample` takes the batch's.
+        dim_slow: length of z0.
+        dim_fast: length of the codes z1 of the frames.
+        ngt: channels of the temporal generator's last hidden layer; the first has four times as many.
+        ngf: channels of the image generator's last hidden layer; its first map has sixteen times as many.
+        ndf: channels of the critic's first layer.
+        beta: whether BatchNorm in the temporal generator and the critic has a shift.
+        noise_sigma: of the noise in the discriminator; read with `vanilla` only.
+        init: see `initial.init_weights`.
         lr: of both RMSprop optimizers.
+        alpha: of RMSprop, decay of the mean square.
     """
 
-    generator: VideoGenerator
+    generator: VideoGenerator | VolumeGenerator
     any_length = True
 
     def __init__(
         self,
         size: int = 64,
         channels: int = 3,
-        frames: int = FRAMES,
-        z_slow_dim: int = 100,
-        z_fast_dim: int = 100,
-        ngf: int = 128,
+        frames: int = 16,
+        architecture: Literal["temporal", "volume"] = "temporal",
+        objective: Literal["svc", "weight_clip", "vanilla"] = "svc",
+        svc_every: int = 5,
+        categories: int = 0,
+        dim_slow: int = 100,
+        dim_fast: int = 100,
+        ngt: int = 128,
+        ngf: int = 32,
         ndf: int = 64,
-        loss: Literal["wgan", "vanilla"] = "wgan",
-        clipping: Literal["svc", "weights", "none"] = "svc",
-        clip_every: int = 5,
         beta: bool = False,
-        init: Literal["code", "paper"] = "code",
+        noise_sigma: float = 0.3,
+        init: Init = "code",
         lr: float = 5e-5,
+        alpha: float = 0.99,
     ) -> None:
         super().__init__()
-        if frames != FRAMES:
-            raise BenchError(f"model.init_args.frames must be {FRAMES}, which TGAN is built for, found {frames}")
-        if min(z_slow_dim, z_fast_dim, ngf, ndf, clip_every) < 1 or ngf % 4:
-            raise BenchError(
-                "model.init_args: z_slow_dim, z_fast_dim, ndf and clip_every must be at least 1, ngf a multiple of 4; "
-                f"found {z_slow_dim}, {z_fast_dim}, {ndf}, {clip_every} and {ngf}"
+        _check(size, frames, svc_every, categories)
+        self.size, self.channels, self.frames, self.categories = size, channels, frames, categories
+        self.objective, self.svc_every, self.lr, self.alpha = objective, svc_every, lr, alpha
+        self.finer = 1
+        bottom = size >> HALVINGS
+        drawn: tuple[nn.Module, list[nn.Module]]  # uniformly, and as `init` says
+        if architecture == "temporal":
+            self.generator = VideoGenerator(
+                dim_slow, dim_fast, categories, channels, [4 * ngt, 2 * ngt, ngt, ngt], 16 * ngf, bottom, beta
             )
-        if loss == "wgan" and clipping == "none":
-            raise BenchError("model.init_args.clipping none needs loss: vanilla; a WGAN's critic has to be bounded")
-        self.size, self.channels, self.frames, self.lr = size, channels, frames, lr
-        self.loss, self.clipping, self.clip_every = loss, clipping, clip_every
-        bottom = bottom_width(size)
-        seeds = FrameSeedGenerator(z_slow_dim, z_fast_dim, (4 * ngf, 2 * ngf, ngf, ngf), beta)
-        self.generator = VideoGenerator(seeds, ImageGenerator(z_slow_dim, z_fast_dim, channels, 4 * ngf, bottom))
-        self.discriminator = Discriminator(channels, ndf, bottom, beta, 0.3 if loss == "vanilla" else 0.0)
-        if loss == "wgan":  # its gradient cancels between fakes and real clips
-            assert self.discriminator.c4.bias is not None
-            self.discriminator.c4.bias.requires_grad_(False)
-        draw = init_chainer if init == "code" else init_he
-        draw(seeds)
-        draw(self.discriminator)
-        init_uniform(self.generator.vgen)
-        self.players = Players(self, ["generator", "discriminator"], main="generator")
+            drawn = self.generator.image, [self.generator.temporal]
+        else:
+            self.generator = VolumeGenerator(dim_slow, categories, channels, 16 * ngf, bottom)
+            drawn = self.generator, []
+        sigma = noise_sigma if objective == "vanilla" else 0.0
+        self.critic = Critic(channels, ndf, bottom, categories, beta, sigma)
+        init_weights(drawn[0], [*drawn[1], self.critic], init)
+        if objective != "vanilla":  # it cancels in the loss, which is a difference: its gradient is exactly zero
+            self.critic.get_parameter("c4.bias").requires_grad_(False)
+        self.players = Players(self, ["generator", "critic"], main="generator")
 
     @classmethod
     def needs(cls, **init_args: Any) -> frozenset[str]:
-        """Clips alone."""
-        return frozenset({"video"})
+        """Clips, and labels where the method is conditioned on them."""
+        return frozenset({"video", "attributes"} if init_args.get("categories") else {"video"})
 
     def setup(self, stage: str) -> None:
         """Refuses data that do not fit, before the first step."""
         data = getattr(self.trainer, "datamodule", None)
         if stage == "fit" and isinstance(data, ClipData):
             check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
+            if data.batch_size < 2 * self.trainer.world_size:
+                raise BenchError(
+                    f"data.init_args.batch_size is {data.batch_size} on {self.trainer.world_size} processes; TGAN's "
+                    "BatchNorm over the codes z0 needs at least 2 clips on each"
+                )
+            if self.categories:
+                check_categories(data, self.categories)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """One RMSprop for each player, in the order of `players`."""
+        """One RMSprop for each player, in the order of `players`; Chainer's, whose eps is outside the root too."""
         return [
-            torch.optim.RMSprop([p for p in network.parameters() if p.requires_grad], self.lr, alpha=0.99, eps=1e-8)
-            for network in (self.generator, self.discriminator)
+            torch.optim.RMSprop((p for p in network.parameters() if p.requires_grad), self.lr, self.alpha, eps=1e-8)
+            for network in (self.generator, self.critic)
         ]
 
     def training_step(self, batch: VideoBatch, batch_idx: int) -> None:
-        """One update of each player in the official order, then the clipping."""
-        clips = batch["video"]  # B C T H W
-        z = torch.rand(len(clips), self.generator.fsgen.z_slow_dim, device=self.device) * 2 - 1
+        """One update of each player on the same fakes, then the clipping."""
+        real = batch["video"]  # B C 16 H W
+        labels = self.one_hot(batch, len(real))
         with self.players.turn("generator") as losses:
-            fake = self.generator(z)
-            with statistics_kept(self.discriminator):
-                of_generator = self.generator_loss(self.discriminator(fake))
-            losses.append(of_generator)
-        with self.players.turn("discriminator") as losses:
-            of_discriminator = self.discriminator_loss(self.discriminator(fake.detach()), self.discriminator(clips))
-            losses.append(of_discriminator)
-        self.clip(self.trainer.global_step)
-        self.log_dict({"train/generator": of_generator.detach(), "train/discriminator": of_discriminator.detach()})
+            z = torch.rand(len(real), self.generator.dim_slow, device=self.device) * 2 - 1
+            fake = self.generator(z, labels)
+            of_generator = self.generator_losses(fake, labels)
+            losses += of_generator.values()
+        with self.players.turn("critic") as losses:
+            of_critic = self.critic_losses(real, fake.detach(), labels)
+            losses += of_critic.values()
+        self.constrain()
+        self.log_dict({f"train/{name}": loss.detach() for name, loss in {**of_generator, **of_critic}.items()})
 
-    def generator_loss(self, on_fake: Tensor) -> Tensor:
-        """What G0 and G1 minimise, from D's scores of fakes: -mean D, or the cross entropy with real's label."""
-        scores = on_fake.float()
-        return -scores.mean() if self.loss == "wgan" else F.softplus(scores).mean()
+    def generator_losses(self, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What G0 and G1 minimise, by name. The critic's running statistics see the fakes in its own turn only."""
+        with statistics_kept(self.critic):
+            on_fake = self.critic(fake, labels)
+        vanilla = self.objective == "vanilla"
+        return {"generator": cross_entropy(on_fake, REAL) if vanilla else wgan_generator(on_fake)}
 
-    def discriminator_loss(self, on_fake: Tensor, on_real: Tensor) -> Tensor:
-        """What D minimises: mean D(fake) - mean D(real), or both cross entropies with fakes labelled 1."""
-        fake, real = on_fake.float(), on_real.float()
-        if self.loss == "wgan":
-            return fake.mean() - real.mean()
-        return F.softplus(-fake).mean() + F.softplus(real).mean()
+    def critic_losses(self, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What the critic minimises, by name; fakes and real clips pass through it apart, fakes first.
 
-    def clip(self, step: int) -> None:
-        """After step number `step`, from 1 on."""
-        if self.clipping == "weights":
-            clip_weights(self.discriminator)
-        elif self.clipping == "svc" and step % self.clip_every == 0:
-            clip_discriminator(self.discriminator)
+        Args:
+            real, fake: B C 16 H W.
+            labels: B categories, one-hot, of both.
+        """
+        on_fake, on_real = self.critic(fake, labels), self.critic(real, labels)
+        if self.objective == "vanilla":
+            return {"critic_real": cross_entropy(on_real, REAL), "critic_fake": cross_entropy(on_fake, FAKE)}
+        return {"critic": wgan_critic(on_real, on_fake)}
+
+    def constrain(self) -> None:
+        """Clips the critic, after the steps whose number, from 1, `svc_every` divides; weights after every step.
+
+        Under several processes all take rank 0's BatchNorm statistics, which the clipping reads, and rank 0's result.
+        """
+        if self.objective == "vanilla" or (self.objective == "svc" and self.global_step % self.svc_every):
+            return
+        apart = self.trainer.world_size > 1
+        if apart:
+            for layer in self.critic.modules():
+                if isinstance(layer, _BatchNorm) and layer.running_var is not None:
+                    torch.distributed.broadcast(layer.running_var, 0)
+        (clip_critic_singular_values if self.objective == "svc" else clip_critic_weights)(self.critic)
+        if apart:
+            for parameter in self.critic.parameters():
+                torch.distributed.broadcast(parameter.data, 0)
 
     @torch.no_grad()
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
-        """Clips of `self.frames` frames, whatever the batch holds; everything random comes from `noise`."""
-        z = self._drawn(noise)
-        return self._shown(z, self.generator.fsgen(z))
+        """Clips of 15 * `finer` + 1 frames, 16 unless the attribute was set; everything random comes from `noise`.
+
+        With categories each clip is of the category of the batch's clip of the same number.
+        """
+        if self.finer < 1 or (self.finer > 1 and isinstance(self.generator, VolumeGenerator)):
+            raise BenchError(
+                f"finer is {self.finer}: it must be at least 1, and 1 with architecture volume, which has no codes "
+                "of frames to interpolate"
+            )
+        z = noise.uniform(self.generator.dim_slow, device=self.device) * 2 - 1
+        return self.generator(z, self.one_hot(batch, len(noise)), self.finer).float()
+
+    @contextmanager
+    def at_length(self, frames: int | None) -> Iterator[None]:
+        """See `Method.at_length`: 15 times a whole number of frames and one, by frames between the frames."""
+        own = self.frames, self.finer
+        if frames is not None and frames != self.frames:
+            finer, rest = divmod(frames - 1, FRAMES - 1)
+            if rest or finer < 1 or isinstance(self.generator, VolumeGenerator):
+                able = "of no other length" if isinstance(self.generator, VolumeGenerator) else "of 31, 46, 61, ..."
+                raise BenchError(f"TGAN makes clips of {self.frames} frames and {able}, not of {frames}")
+            self.frames, self.finer = frames, finer
+        try:
+            yield
+        finally:
+            self.frames, self.finer = own
 
     @torch.no_grad()
     def swap(self, content: ClipNoise, motion: ClipNoise) -> Tensor:
         """Clips whose image generator sees z0 of one noise, with the frames' codes of the other."""
-        return self._shown(self._drawn(content), self.generator.fsgen(self._drawn(motion)))
+        g = self.generator
+        if not isinstance(g, VideoGenerator) or self.categories:
+            return super().swap(content, motion)
+        still, moving = (noise.uniform(g.dim_slow, device=self.device) * 2 - 1 for noise in (content, motion))
+        none = self.one_hot({}, len(content))
+        return g.render(still, interpolate(g.temporal(moving), self.finer), none).float()
 
-    def _drawn(self, noise: ClipNoise) -> Tensor:
-        return noise.uniform(self.generator.fsgen.z_slow_dim).to(self.device) * 2 - 1
+    def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
+        """`category`, which `sample` takes from the batch."""
+        return {"category": batch["attributes"]["category"]} if self.categories else {}
 
-    def _shown(self, z_slow: Tensor, z_fast: Tensor) -> Tensor:
-        if self.frames != FRAMES:
-            z_fast = F.interpolate(z_fast, self.frames, mode="linear", align_corners=True)
-        return self.generator.render(z_slow, z_fast).float()
+    def one_hot(self, batch: VideoBatch, clips: int) -> Tensor:
+        """The batch's categories, clips x categories float32; clips x 0 without."""
+        if not self.categories:
+            return torch.empty(clips, 0, device=self.device)
+        return F.one_hot(batch["attributes"]["category"].to(self.device), self.categories).float()
 
 
-@contextmanager
-def statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Inside, running statistics of BatchNorm layers do not move."""
-    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
+def _check(size: int, frames: int, svc_every: int, categories: int) -> None:
+    """Raises `BenchError` for what the architecture cannot make."""
+    if size < 16 or size % 16:
+        raise BenchError(f"model.init_args.size must be a multiple of 16 for TGAN's four halvings, found {size}")
+    if frames != FRAMES:
+        raise BenchError(
+            f"model.init_args.frames is {frames}, but TGAN makes clips of {FRAMES}: set data.init_args.frames to "
+            f"{FRAMES}"
+        )
+    if svc_every < 1:
+        raise BenchError(f"model.init_args.svc_every must be at least 1, found {svc_every}")
+    if categories < 0:
+        raise BenchError(f"model.init_args.categories must be 0 (none) or more, found {categories}")

@@ -1,13 +1,12 @@
-"""The names of Chainer's snapshots."""
+"""Names of the official Chainer snapshots (`chainer.serializers.save_npz`) and ours.
 
-from collections.abc import Mapping
+The layers have the same names. Arrays need no transposing: Chainer's Linear is (out, in), its convolutions (out, in,
+kernel), its deconvolutions (in, out, kernel), as PyTorch's.
+"""
 
-import torch
-from torch import Tensor, nn
-
-from datamodules.errors import BenchError
-
-LEAVES = {
+# The snapshot's file -> our network, from the method on.
+NETWORKS = {"gen": "generator.temporal", "vgen": "generator.image", "vdis": "critic"}
+PARAMETERS = {
     "W": "weight",
     "b": "bias",
     "gamma": "weight",
@@ -17,28 +16,11 @@ LEAVES = {
 }
 
 
-def load_chainer(network: nn.Module, arrays: Mapping[str, Tensor]) -> None:
-    """Fills a network from `dc0/W`, `bn0/gamma` and so on, strictly. Chainer's counter `N` is dropped.
+def our_key(official: str) -> str | None:
+    """`dc1/W` -> `dc1.weight`; None for Chainer's counter `bn1/N`, which nothing reads.
 
     Raises:
-        BenchError: entries that are missing, odd or of another shape.
+        KeyError: no parameter of the official networks is called so.
     """
-    wanted = network.state_dict()
-    state = {}
-    for key, value in arrays.items():
-        layer, _, leaf = key.rpartition("/")
-        if leaf != "N":
-            state[f"{layer.replace('/', '.')}.{LEAVES.get(leaf, leaf)}"] = value
-    for key, value in wanted.items():
-        if key.endswith("num_batches_tracked") or (key.startswith("bn") and key.endswith("bias") and key not in state):
-            state[key] = torch.zeros_like(value)  # no beta is a beta of 0
-    wrong = [f"{key} is missing" for key in wanted if key not in state]
-    wrong += [f"{key} is unknown" for key in state if key not in wanted]
-    wrong += [
-        f"{key} is {tuple(state[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if wrong:
-        raise BenchError(f"the snapshot does not fit {type(network).__name__}: {'; '.join(wrong[:4])}")
-    network.load_state_dict(state)
+    layer, _, parameter = official.rpartition("/")
+    return None if parameter == "N" else f"{layer.replace('/', '.')}.{PARAMETERS[parameter]}"
