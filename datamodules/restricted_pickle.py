@@ -17,7 +17,7 @@ class Refused(Exception):
 
 
 class StandIn:
-    """What a pickle finds under an allowed name. A pickle may set the state of what it got hold of: not of these."""
+    """What a pickle finds under an allowed name. A pickle may set the state of what it holds, but not of these."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""`reelbench convert` against files in the official formats: a test for each folder of REELBENCH_PARITY/checkpoints."""
+"""`reelbench convert` on files in the official formats: one test for each folder of REELBENCH_PARITY/checkpoints."""
 
 import json
 import os
