@@ -47,6 +47,16 @@ def test_frozen_features_stay(run: Path) -> None:
     assert not network.training
 
 
+def test_all_layers_change_where_they_are_not_frozen(run: Path) -> None:
+    torch.manual_seed(0)
+    data = ShapeMotion(size=32, frames=16, stride=2, train_videos=32, val_videos=16)
+    network = ActionNetwork(Discriminator(3, [4, 8, 16]), classes_of(data, "category"), bottom=2)
+    before = {name: p.clone() for name, p in network.named_parameters()}
+    fine_tune(network, data, "category", steps=3, batch=4, seed=0)
+    still = {name for name, p in network.named_parameters() if torch.equal(p, before[name])}
+    assert still == {"discriminator.conv3.weight", "discriminator.conv3.bias"}  # its own last layer is not used
+
+
 def test_accuracy_is_the_share_of_videos_told_right() -> None:
     data = ShapeMotion(size=32, frames=16, stride=2, train_videos=32, val_videos=40)
     network = ActionNetwork(Discriminator(3, [2, 2, 2]), 2, bottom=2).eval()

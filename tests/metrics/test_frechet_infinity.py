@@ -5,7 +5,7 @@ from torch import Tensor
 
 from datamodules.errors import BenchError
 from metrics.features.i3d import I3D
-from metrics.frechet import FrechetDistance
+from metrics.frechet import FrechetDistance, Gaussian, fit
 from metrics.frechet_infinity import FrechetInfinity, intercept
 from tests.metrics.array_data import MeanColour
 
@@ -69,6 +69,19 @@ def test_frames_of_a_clip_are_drawn_together() -> None:
         metric.put(kind, torch.arange(24), rows[:, None].expand(-1, 3, -1))
         one.put(kind, torch.arange(24), rows)
     assert metric.result().value == pytest.approx(one.result().value, rel=1e-6)
+
+
+def test_counts_run_from_half_to_all_evenly_in_their_inverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def counted(features: Tensor, ddof: int) -> Gaussian:
+        drawn.append(len(features))
+        return fit(features, ddof)
+
+    monkeypatch.setattr("metrics.frechet_infinity.fit", counted)
+    filled(FrechetInfinity(Wide(), sizes=5, repeats=2, jackknife_groups=0), 0, 120).result()
+    sizes = [round(120 / share) for share in (2, 1.75, 1.5, 1.25, 1)]
+    assert drawn == [size for size in sizes for _ in range(2 if size == 120 else 4)]  # two sides, two draws
 
 
 def test_names_and_arguments() -> None:

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,6 +11,16 @@ from lightning_modules.vgan.conditional import ConditionalVGAN
 from lightning_modules.vgan.module import VGAN
 from lightning_modules.vgan.networks import Discriminator, OneStreamGenerator, TwoStreamGenerator
 from tests.helpers.built import model_args
+
+
+def lively(network: nn.Module) -> nn.Module:
+    """Weights that make pictures: those of a fresh network give grey, on which every loss is the same."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for p in network.parameters():
+            if p.ndim > 1:
+                p.normal_(0, 0.4)
+    return network
 
 
 def count(network: nn.Module) -> int:
@@ -91,6 +102,7 @@ def test_losses_by_hand() -> None:
     """Cross entropies with class 0 real and 1 fake, not halved; a tenth of the mask's mean."""
     torch.manual_seed(0)
     model = VGAN(size=8, frames=4, ngf=2, ndf=2, dim_z=3).eval()
+    lively(model)
     layers = model.generator(torch.randn(5, 3))
     real = torch.rand(5, 3, 4, 8, 8) * 2 - 1
     log = {k: model.discriminator(x).log_softmax(1) for k, x in (("real", real), ("fake", layers.video))}
@@ -103,10 +115,27 @@ def test_losses_by_hand() -> None:
         "mask": 0.1 * layers.mask.mean(),
     }
     assert found.keys() == expected.keys()
+    values = sorted(float(value) for value in expected.values())
+    assert min(b - a for a, b in pairwise(values)) > 1e-3  # so that one cannot stand for another
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, msg=name)
     one = VGAN(size=8, frames=4, ngf=2, ndf=2, dim_z=3, streams="one")
     assert set(one.generator_losses(one.generator(torch.randn(5, 3)))) == {"generator"}
+
+
+def test_conditional_losses_by_hand() -> None:
+    """The fakes taken for real, and ten times the first frame's mean absolute difference; no penalty on the mask."""
+    model = ConditionalVGAN(size=16, frames=8, ngf=2, ndf=2).eval()
+    lively(model)
+    first = torch.rand(3, 3, 16, 16) * 2 - 1
+    layers = model.generator(first)
+    found = model.generator_losses(layers, first)
+    assert found.keys() == {"generator", "first_frame"}
+    real = -model.discriminator(layers.video).log_softmax(1)[:, 0].mean()
+    torch.testing.assert_close(found["generator"], real)
+    apart = [10 * (layers.video[:, :, t] - first).abs().mean() for t in range(8)]
+    torch.testing.assert_close(found["first_frame"], apart[0])
+    assert min(abs(float(apart[0] - other)) for other in apart[1:]) > 1e-3
 
 
 def test_conditional_clips_begin_with_their_context() -> None:
