@@ -207,6 +207,7 @@ def find(tree: Lua, name: str) -> list[Lua]:
         ("SpatialBatchNormalization", "eps", 0.1, "here static.bn0, has eps 0.1, expected 1e-05"),
         ("SpatialBatchNormalization", "running_var", None, "here static.bn0, has no running_var"),
         ("VolumetricFullConvolution", "bias", torch.ones(3), "video.conv0.bias has shape (3,), expected (16,)"),
+        ("VolumetricFullConvolution", "bias", torch.full((16,), torch.nan), "video.conv0.bias holds NaN or infinity"),
         ("SelectTable", "index", 2, "has index 2, expected 1"),
         ("Replicate", "nfeatures", 4, "has nfeatures 4, expected 3"),
         ("MulConstant", "constant_scalar", 1, "has constant_scalar 1, expected -1"),
