@@ -20,6 +20,8 @@ from lightning_modules.formats.content import Instance, tensors
 from lightning_modules.formats.conversion import Conversion
 from lightning_modules.formats.reading import read
 from lightning_modules.mocogan.networks import VideoGenerator
+from lightning_modules.tgan import convert as of_tgan
+from lightning_modules.tgan.module import TGAN
 from lightning_modules.vgan import convert as of_vgan
 from lightning_modules.vgan.module import VGAN
 
@@ -38,7 +40,6 @@ NOT_YET = {
     "svg-legacy": "svg",
     "svg-zip": "svg",
     "svgfp-legacy": "svg",
-    "tgan": "tgan",
     "vid2vid-legacy": "vid2vid",
 }
 # What SVG's files name beside layers of torch.nn.
@@ -116,6 +117,31 @@ def check_vgan(folder: Path, out: Path) -> None:
     expected.check({"logits": method.discriminator(expected.clips())})
 
 
+def check_tgan(folder: Path, out: Path) -> None:
+    seeds, images, critics = ([*folder.glob(f"{name}_iter_*.npz")] for name in ("gen", "vgen", "vdis"))
+    expected = {file[0].name.split("_")[0]: Expected(file[0]) for file in (seeds, images, critics)}
+    metadata = convert("tgan", [*seeds, *images, *critics], out)
+    constructor, said = expected["vgen"].about["constructor"], metadata["init_args"]
+    assert (said["dim_slow"], said["dim_fast"]) == (constructor["fs"]["z_slow_dim"], constructor["fs"]["z_fast_dim"])
+    assert (said["ngf"] * 16, said["ndf"]) == (constructor["vg"]["conv_ch"], constructor["vd"]["mid_ch"])
+    assert (said["size"], said["channels"]) == (
+        16 * constructor["vg"]["bottom_width"],
+        constructor["vg"]["out_channels"],
+    )
+    network: Any = load_export(out)[0].generator
+    z_slow = expected["gen"].input["z_slow"]
+    expected["gen"].check({"z_fast": network.temporal(z_slow)})
+    given = expected["vgen"].input
+    video = network.render(given["z_slow"], given["z_fast"], z_slow[:, :0])
+    expected["vgen"].check({"video_frames_0_5_10_15": video[:, :, [0, 5, 10, 15]]})
+
+    conversion: Conversion = of_tgan.convert([read(file, of_tgan.CLASSES) for file in (*seeds, *images, *critics)])
+    method = TGAN(**conversion.init_args).eval()
+    conversion.fit(method)
+    method.critic.load_state_dict(conversion.states["critic"])
+    expected["vdis"].check({"p": method.critic(expected["vdis"].clips())})
+
+
 def fraction(text: str) -> float:
     """`3/64 of 64..512` -> 3/64."""
     match = re.match(r"(\d+)/(\d+) ", text)
@@ -137,6 +163,7 @@ CHECKS: dict[str, Callable[[Path, Path], None]] = {
     "hostile": check_hostile,
     "mocogan-legacy": check_mocogan,
     "mocogan-zip": check_mocogan,
+    "tgan": check_tgan,
     "vgan": check_vgan,
 }
 
