@@ -3,18 +3,17 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
+from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
-
-if TYPE_CHECKING:
-    from datamodules.base import ClipData
+from lightning_modules.sizes import check_sizes
 
 
 class ClipNoise:
@@ -62,7 +61,10 @@ class Method(L.LightningModule):
     generator: nn.Module
     trains: ClassVar[bool] = True  # False for reference rows that have nothing to train
     any_length: ClassVar[bool] = False  # whether a trained model makes clips of other lengths; see `at_length`
-    frames: int  # T of the clips that `sample` makes
+    # Of the clips that `sample` makes: side of square frames, which a method may leave to its data; T; C.
+    size: int
+    frames: int
+    channels: int
 
     @classmethod
     def needs(cls, **init_args: Any) -> frozenset[str]:
@@ -73,6 +75,21 @@ class Method(L.LightningModule):
     def streams(self) -> Mapping[str, StreamSpec]:
         """Named streams of a training step. With `clips` alone a step is one flat `VideoBatch`."""
         return {"clips": StreamSpec()}
+
+    def setup(self, stage: str) -> None:
+        """`check_data` before the first step of `fit`."""
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and isinstance(data, ClipData):
+            self.check_data(data)
+
+    def check_data(self, data: ClipData) -> None:
+        """Refuses data that the method cannot be trained on; a method adds what it needs beside the clips' shape.
+
+        Raises:
+            BenchError: clips of another shape than the method was built for.
+        """
+        if hasattr(self, "size"):
+            check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
 
     @contextmanager
     def at_length(self, frames: int | None) -> Iterator[None]:
@@ -96,7 +113,7 @@ class Method(L.LightningModule):
         finally:
             self.frames = own
 
-    def prepare(self, data: "ClipData") -> None:
+    def prepare(self, data: ClipData) -> None:
         """Called with the datamodule before sampling; reference rows that copy clips take them here."""
 
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:

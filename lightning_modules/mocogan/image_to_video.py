@@ -4,7 +4,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
@@ -20,7 +19,6 @@ from lightning_modules.mocogan.networks import (
     frame_encoder,
     init_torch02,
 )
-from lightning_modules.sizes import check_sizes
 
 
 class ImageToVideoGenerator(VideoGenerator):
@@ -127,12 +125,6 @@ class ImageToVideoMoCoGAN(Method):
     def streams(self) -> Mapping[str, StreamSpec]:
         """Clips, and single frames of all videos."""
         return {"clips": StreamSpec(), "frames": StreamSpec(batch=self.image_batch, frames=1)}
-
-    def setup(self, stage: str) -> None:
-        """Refuses data that do not fit, before the first step."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, ClipData):
-            check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""

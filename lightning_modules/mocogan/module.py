@@ -24,7 +24,6 @@ from lightning_modules.mocogan.networks import (
     init_torch02,
     use_spectral_norm,
 )
-from lightning_modules.sizes import check_sizes
 
 StepBatch = Mapping[str, VideoBatch]
 
@@ -167,14 +166,12 @@ class MoCoGAN(Method):
             return clips
         return {**clips, "frames": StreamSpec(batch=self.image_batch, frames=1)}
 
-    def setup(self, stage: str) -> None:
-        """Refuses data that do not fit, before the first step."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, ClipData):
-            check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
-            if self.use_categories:
-                self._check_labels(data)
-                self.category_names = category_names(data)
+    def check_data(self, data: ClipData) -> None:
+        """See `Method.check_data`; with `use_categories` also labels that do not fit."""
+        super().check_data(data)
+        if self.use_categories:
+            self._check_labels(data)
+            self.category_names = category_names(data)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""

@@ -12,7 +12,6 @@ from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
 from lightning_modules.contract import ClipNoise, Method
-from lightning_modules.sizes import check_sizes
 from lightning_modules.tgan.clipping import clip_critic_singular_values, clip_critic_weights
 from lightning_modules.tgan.critic import Critic, statistics_kept
 from lightning_modules.tgan.initial import Init, init_weights
@@ -100,18 +99,16 @@ class TGAN(Method):
         """Clips, and labels where the method is conditioned on them."""
         return frozenset({"video", "attributes"} if init_args.get("categories") else {"video"})
 
-    def setup(self, stage: str) -> None:
-        """Refuses data that do not fit, before the first step."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, ClipData):
-            check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
-            if data.batch_size < 2 * self.trainer.world_size:
-                raise BenchError(
-                    f"data.init_args.batch_size is {data.batch_size} on {self.trainer.world_size} processes; TGAN's "
-                    "BatchNorm over the codes z0 needs at least 2 clips on each"
-                )
-            if self.categories:
-                check_categories(data, self.categories)
+    def check_data(self, data: ClipData) -> None:
+        """See `Method.check_data`; also batches of one clip, and labels that do not fit."""
+        super().check_data(data)
+        if data.batch_size < 2 * self.trainer.world_size:
+            raise BenchError(
+                f"data.init_args.batch_size is {data.batch_size} on {self.trainer.world_size} processes; TGAN's "
+                "BatchNorm over the codes z0 needs at least 2 clips on each"
+            )
+        if self.categories:
+            check_categories(data, self.categories)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One RMSprop for each player, in the order of `players`; Chainer's, whose eps is outside the root too."""

@@ -9,7 +9,6 @@ from datamodules.batch import VideoBatch, to_float
 from datamodules.errors import BenchError
 from lightning_modules.contract import ClipNoise, Method
 from lightning_modules.evaluation import to_device
-from lightning_modules.sizes import check_sizes
 from lightning_modules.vgan.mixture import Mixture
 from lightning_modules.vgan.networks import (
     Discriminator,
@@ -102,12 +101,6 @@ class VGANAutoencoder(Method):
     def needs(cls, **init_args: Any) -> frozenset[str]:
         """Clips alone."""
         return frozenset({"video"})
-
-    def setup(self, stage: str) -> None:
-        """Refuses data that do not fit, before the first step."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, ClipData):
-            check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam over encoder and decoder."""

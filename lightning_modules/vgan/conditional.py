@@ -3,12 +3,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
 from lightning_modules.contract import ClipNoise, Method
-from lightning_modules.sizes import check_sizes
 from lightning_modules.vgan.module import FAKE, REAL, judged
 from lightning_modules.vgan.networks import (
     ConditionalGenerator,
@@ -65,12 +63,6 @@ class ConditionalVGAN(Method):
     def needs(cls, **init_args: Any) -> frozenset[str]:
         """Clips, and the frames that they begin with."""
         return frozenset({"video", "context"})
-
-    def setup(self, stage: str) -> None:
-        """Refuses data that do not fit, before the first step."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, ClipData):
-            check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""

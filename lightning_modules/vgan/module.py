@@ -4,12 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
 from lightning_modules.contract import ClipNoise, Method
-from lightning_modules.sizes import check_sizes
 from lightning_modules.vgan.networks import (
     Discriminator,
     Layers,
@@ -75,12 +73,6 @@ class VGAN(Method):
         self.discriminator = Discriminator(channels, widths(ndf, size)[::-1], bottom)
         init_weights(self)
         self.players = Players(self, ["discriminator", "generator"], main="generator")
-
-    def setup(self, stage: str) -> None:
-        """Refuses data that do not fit, before the first step."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and isinstance(data, ClipData):
-            check_sizes(data, size=self.size, frames=self.frames, channels=self.channels)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""
