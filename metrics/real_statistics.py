@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from datamodules.files import write_whole
 
 if TYPE_CHECKING:
     from metrics.protocol import Protocol
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 KEY = "reelbench"
@@ -67,6 +70,8 @@ class RealStatistics:
     def write(self, table: Tensor, clips: int) -> None:
         """Keeps the rows of all real clips; rank 0 writes, whole or not at all. Fewer than all are not kept.
 
+        A disk that refuses costs the next evaluation time, and this one no number: it is a warning.
+
         Args:
             table: N x (2 + d) float32: clip, part, features.
             clips: of which they are.
@@ -75,8 +80,11 @@ class RealStatistics:
             return
         rows = table.float().contiguous()
         about = json.dumps({**self.about, "digest": _digest(rows)}, sort_keys=True)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, save({"rows": rows}, metadata={KEY: about}))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, save({"rows": rows}, metadata={KEY: about}))
+        except (OSError, BenchError) as error:
+            log.warning("real features are not kept for the next evaluation: %s", error)
 
     def _read(self, clips: int) -> Tensor | None:
         if not self.path.is_file():

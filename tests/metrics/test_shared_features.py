@@ -171,6 +171,13 @@ def test_known_features_survive_reset_and_forward() -> None:
     assert sum(len(part) for part in rows) == CLIPS * (2 + 6)
 
 
+def test_a_folder_that_cannot_be_written_costs_no_number(statistics: Path, caplog: pytest.LogCaptureFixture) -> None:
+    expected = evaluated(every(kept=False))
+    statistics.write_text("a file where the folder should be")
+    assert evaluated(every()) == expected
+    assert "real features are not kept for the next evaluation" in caplog.text
+
+
 def the_file(statistics: Path) -> Path:
     evaluated(every())
     (file,) = statistics.iterdir()
