@@ -25,6 +25,7 @@ from lightning_modules.callbacks.preempt import preempt_of
 from lightning_modules.callbacks.record import RunRecord
 from lightning_modules.callbacks.sample_writer import write_samples
 from lightning_modules.contract import Method
+from lightning_modules.control import Wanted, write_grid
 from lightning_modules.swap import write_swap
 
 
@@ -218,17 +219,23 @@ class Commands:
         lossless: bool,
         frames: int | None = None,
         swap: bool = False,
+        attribute: str | None = None,
+        grid: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Writes clips, real ones beside them; or the swap test."""
-        folder = Path(out) if out else self.folder / "samples" / (f"swap-{seed}" if swap else f"seed-{seed}")
+        """Writes clips, real ones beside them; or the swap test, or a grid over attributes."""
         if frames is not None and frames < 1:
             raise BenchError(f"--frames must be at least 1, found {frames}")
-        sampler = _Sampler(folder, n, seed, lossless, frames, swap)
+        if swap and (attribute or grid):
+            raise BenchError(f"--swap true goes without --{'grid' if grid else 'attribute'}")
+        wanted = Wanted.parse(attribute or "")
+        kind = "swap" if swap else "-".join(["grid", *grid.split(",")]) if grid else "-".join(["seed", *wanted.words])
+        folder = Path(out) if out else self.folder / "samples" / f"{kind}-{seed}"
+        sampler = _Sampler(folder, n, seed, lossless, frames, swap, wanted, grid)
         self.trainer.callbacks.append(sampler)
         self._restore_and_test()
         if sampler.told is None:
-            rank_zero_only(print)(f"{n} clips in {folder}")
+            rank_zero_only(print)(f"{f'grid of {grid}' if grid else f'{n} clips'} in {folder}")
         else:
             rank_zero_only(print)(_decided(sampler.told, folder))
 
@@ -255,16 +262,41 @@ class _Once(Callback):
 class _Sampler(Callback):
     """Writes samples at the same place."""
 
-    def __init__(self, folder: Path, n: int, seed: int, lossless: bool, frames: int | None, swap: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n: int,
+        seed: int,
+        lossless: bool,
+        frames: int | None,
+        swap: bool,
+        wanted: Wanted,
+        grid: str | None,
+    ) -> None:
         self.folder, self.n, self.seed, self.lossless = folder, n, seed, lossless
-        self.frames, self.swap = frames, swap
+        self.frames, self.swap, self.wanted, self.grid = frames, swap, wanted, grid
         self.told: dict[str, Any] | None = None
 
     def on_test_start(self, trainer: Any, pl_module: Any) -> None:
         with sampling_weights(trainer, pl_module), pl_module.at_length(self.frames):
+            self.wanted.check(pl_module)
             if self.swap:
                 pl_module.prepare(trainer.datamodule)
                 if trainer.is_global_zero:
                     self.told = write_swap(pl_module, self.folder, n=self.n, seed=self.seed)
-                return
-            write_samples(trainer, pl_module, self.folder, n=self.n, seed=self.seed, lossless=self.lossless)
+            elif self.grid:
+                pl_module.prepare(trainer.datamodule)
+                if trainer.is_global_zero:
+                    over = self.grid.split(",")
+                    data, wanted = trainer.datamodule, self.wanted
+                    write_grid(pl_module, data, self.folder, over=over, n=self.n, wanted=wanted, seed=self.seed)
+            else:
+                write_samples(
+                    trainer,
+                    pl_module,
+                    self.folder,
+                    n=self.n,
+                    seed=self.seed,
+                    lossless=self.lossless,
+                    wanted=self.wanted,
+                )

@@ -19,6 +19,8 @@ class SuiteTrainer(L.Trainer):
         lossless: bool = False,
         frames: int | None = None,
         swap: bool = False,
+        attribute: str | None = None,
+        grid: str | None = None,
     ) -> Any:
         """Write clips of a trained generator.
 
@@ -29,6 +31,10 @@ class SuiteTrainer(L.Trainer):
             lossless: FFV1 in mkv beside H.264 in mp4.
             swap: instead, n contents with n motions each: a picture, a video and shares of variance.
             frames: of each clip, where the method makes other lengths than it was trained on.
+            attribute: sets attributes of all clips, NAME=VALUE, or NAME=VALUE@FRAME from a frame on; several with
+                commas between: category=0,category=3@8.
+            grid: instead, one clip for each value of an attribute, or of two (ROWS,COLUMNS), all of the same noise: a
+                picture and a video. At most n values of each.
         """
         raise RuntimeError("run through `reelbench sample`")
 

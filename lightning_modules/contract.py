@@ -128,6 +128,22 @@ class Method(L.LightningModule):
         """
         raise BenchError(f"{type(self).__name__} has no parts of content and motion that could be swapped")
 
+    @property
+    def controls(self) -> Mapping[str, int]:
+        """Attributes that `control` can set, with how many values each has: 0 to that number, exclusive."""
+        return {}
+
+    def control(self, batch: VideoBatch, noise: ClipNoise, wanted: Mapping[str, Tensor]) -> Tensor:
+        """As `sample`, with attributes set frame by frame.
+
+        Args:
+            wanted: of some of `controls`, B T int64: the value at each frame; -1 leaves it as `sample` has it.
+
+        Raises:
+            BenchError: the method has no attributes that could be set.
+        """
+        raise BenchError(f"{type(self).__name__} has no attributes that could be set")
+
     def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
         """The attributes that `sample(batch, noise)` is asked to show, each B int64 and counted as the data count them.
 

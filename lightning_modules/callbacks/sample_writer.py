@@ -13,6 +13,7 @@ from datamodules.media import contact_sheet, write_lossless, write_mp4, write_pn
 from lightning_modules.callbacks.ema import sampling_weights
 from lightning_modules.callbacks.preempt import preempt_of
 from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.control import Wanted
 from lightning_modules.evaluation import to_device
 from metrics.base import to_uint8
 
@@ -86,6 +87,7 @@ def write_samples(
     lossless: bool = False,
     fps: int = 8,
     real: Path | None = None,
+    wanted: Wanted | None = None,
 ) -> None:
     """Writes `n` clips as 00000.mp4 and so on with a contact sheet, and the real clips they stand against.
 
@@ -97,6 +99,7 @@ def write_samples(
         seed: keys noise and real windows, clip by clip.
         lossless: mkv files beside the mp4 files.
         real: folder of the real clips, `folder`/real by default; left as it is where it is complete.
+        wanted: attributes that are set, where the method has any.
 
     Raises:
         BenchError: `folder` holds other files, `n` is below 1, or the disk refuses.
@@ -113,7 +116,8 @@ def write_samples(
     for start in range(0, n, BATCH):
         batch = data.eval_batch("val", range(start, min(start + BATCH, n)), data.frames, data.stride, seed)
         shown = to_float(to_device(batch, method.device))
-        clips = to_uint8(method.sample(shown, ClipNoise(seed, batch["index"])))
+        noise = ClipNoise(seed, batch["index"])
+        clips = to_uint8(wanted.sample(method, shown, noise) if wanted else method.sample(shown, noise))
         for writer, drawn in zip(writers, (clips, batch["video"]), strict=False):
             writer.add(drawn)
     for writer in writers:
