@@ -22,8 +22,8 @@ class Gaussian(NamedTuple):
 def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
     """KL(q || p) in nats, summed over the components: ... Z -> ..., float32."""
     mu_q, logvar_q, mu_p, logvar_p = (x.float() for x in (*q, *p))
-    # exp of a difference: a quotient of two exponentials overflows where neither the whole nor its logarithm does.
-    ratio = (logvar_q - logvar_p).exp() + (mu_q - mu_p).square() * (-logvar_p).exp()
+    # Differences within exp, and halves of logarithms: the inverse of a small variance does not fit in float32.
+    ratio = (logvar_q - logvar_p).exp() + ((mu_q - mu_p) * (-0.5 * logvar_p).exp()).square()
     return 0.5 * (logvar_p - logvar_q + ratio - 1).sum(-1)
 
 

@@ -52,7 +52,8 @@ class VideoVAE(Method):
         dim_frame: of the hidden layers next to the convolutions.
         dim_hidden: of all other hidden layers.
         dropout: probability of dropping a map of the encoder's last.
-        init: `small`, the re-implementation's (`frames.init_small`), or `default`, the framework's.
+        init: `default`, the framework's, or `small`, the re-implementation's (`frames.init_small`), whose first
+            gradients hardly reach the encoder where everything is trained at once.
         lr: of Adam.
     """
 
@@ -85,7 +86,7 @@ class VideoVAE(Method):
         dim_frame: int = 1024,
         dim_hidden: int = 128,
         dropout: float = 0.5,
-        init: Literal["small", "default"] = "small",
+        init: Literal["default", "small"] = "default",
         lr: float = 1e-4,
     ) -> None:
         super().__init__()
