@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from datamodules.errors import BenchError
@@ -82,17 +81,3 @@ class FrameDecoder(nn.Module):
         bottom = self.bottom(self.hidden(z).relu()).unflatten(1, self.shape)  # B widths[-1] BOTTOM BOTTOM
         out: Tensor = self.maps(bottom)
         return out
-
-
-def init_small(network: nn.Module) -> None:
-    """The re-implementation's start: convolutions as He says, linear weights from N(0, 0.001), biases 0."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(layer.weight)
-        elif isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, 0, 0.001)
-        else:
-            continue
-        if layer.bias is not None:
-            with torch.no_grad():
-                layer.bias.zero_()

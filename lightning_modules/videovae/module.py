@@ -9,8 +9,9 @@ from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from lightning_modules.contract import ClipNoise, Method
-from lightning_modules.videovae.frames import check_size, init_small
+from lightning_modules.videovae.frames import check_size
 from lightning_modules.videovae.gaussian import kl_divergence
+from lightning_modules.videovae.initial import Init, init_weights
 from lightning_modules.videovae.labels import check_classes, check_known, labelled_clips
 from lightning_modules.videovae.networks import Rollout, VideoVAENetwork
 
@@ -52,8 +53,8 @@ class VideoVAE(Method):
         dim_frame: of the hidden layers next to the convolutions.
         dim_hidden: of all other hidden layers.
         dropout: probability of dropping a map of the encoder's last.
-        init: `default`, the framework's, or `small`, the re-implementation's (`frames.init_small`), whose first
-            gradients hardly reach the encoder where everything is trained at once.
+        init: see `initial.init_weights`; `he` is ours, under `small`, the re-implementation's, the first gradients
+            hardly reach the encoder where everything is trained at once.
         lr: of Adam.
     """
 
@@ -86,7 +87,7 @@ class VideoVAE(Method):
         dim_frame: int = 1024,
         dim_hidden: int = 128,
         dropout: float = 0.5,
-        init: Literal["default", "small"] = "default",
+        init: Init = "he",
         lr: float = 1e-4,
     ) -> None:
         super().__init__()
@@ -115,8 +116,7 @@ class VideoVAE(Method):
             dim_hidden,
             dropout,
         )
-        if init == "small":
-            init_small(self.generator)
+        init_weights(self.generator, init)
         # 1 for each training clip whose labels are seen: follows from the data, so it is in no checkpoint.
         self.register_buffer("labelled_clips", torch.empty(0), persistent=False)
 

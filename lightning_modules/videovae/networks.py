@@ -39,6 +39,20 @@ class Classifier(nn.Module):
         return {name: head(hidden) for name, head in self.heads.items()}
 
 
+class Past(nn.Module):
+    """What posterior and prior see of the past, psi: B dim_state -> B dim_state, one hidden layer."""
+
+    def __init__(self, dim_state: int, dim_hidden: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(dim_state, dim_hidden)
+        self.out = nn.Linear(dim_hidden, dim_state)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """See the class."""
+        out: Tensor = self.out(self.hidden(h).relu())
+        return out
+
+
 class VideoVAENetwork(nn.Module):
     """A VAE a frame, whose posterior and prior are conditioned on attributes of the clip and on the past (B.1-B.5).
 
@@ -82,11 +96,11 @@ class VideoVAENetwork(nn.Module):
         self.of_frame = GaussianNet(dim_features, dim_hidden, dim_z)  # f_q
         self.of_attributes = GaussianNet(2 * dim_z + known, dim_hidden, dim_z) if classes else None  # f_a
         self.of_dynamics: GaussianNet | None = None  # f_dy
-        self.past: nn.Module | None = None  # psi
+        self.past: Past | None = None  # psi
         self.lstm: nn.LSTMCell | None = None
         if conditional:
             self.of_dynamics = GaussianNet(2 * dim_z + dim_state, dim_hidden, dim_z)
-            self.past = nn.Sequential(nn.Linear(dim_state, dim_hidden), nn.ReLU(), nn.Linear(dim_hidden, dim_state))
+            self.past = Past(dim_state, dim_hidden)
             self.lstm = nn.LSTMCell(3 * dim_z, dim_state)
         sees = known + (dim_state if conditional else 0)
         self.of_prior = GaussianNet(sees, dim_hidden, dim_z) if sees else None  # f_p

@@ -26,7 +26,7 @@ class Painted(Method):
     """Red is the value of `hue`, green that of `shade`, blue the clip's noise; -1 is black."""
 
     frames, size, channels = 5, 8, 3
-    controls: Mapping[str, int] = {"hue": 3, "shade": 2}  # type: ignore[assignment]
+    controls: Mapping[str, int] = {"hue": 3, "shade": 2}
 
     def control(self, batch: VideoBatch, noise: ClipNoise, wanted: Mapping[str, Tensor]) -> Tensor:
         nothing = torch.full((len(noise), self.frames), -1)

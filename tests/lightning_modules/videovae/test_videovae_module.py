@@ -134,14 +134,14 @@ def test_the_labels_of_a_run_follow_the_clip_numbers(
 
 
 def test_data_that_do_not_fit(squares: Data, trainer: TrainerFactory) -> None:
-    few = {"labelled": 0.2}
-    for options, message in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"attributes": {"category": 2}}, "category has 2 classes, but .* run from 0 to 2; .* set category to 3"),
         ({"attributes": {"category": 4}}, "category has 4 classes, but .* set category to 3"),
         ({"attributes": {"subject": 3}}, "names subject, which squares lacks; it gives category"),
-        (few, "labelled is 0.2: among the 1 labelled clips of squares none shows category"),
+        ({"labelled": 0.2}, "labelled is 0.2: among the 1 labelled clips of squares none shows category"),
         ({"frames": 4}, "frames is 4, but"),
-    ]:
+    ]
+    for options, message in cases:
         with pytest.raises(BenchError, match=message):
             trainer(max_steps=1).fit(tiny(**options), squares(frames=5))
 
@@ -266,3 +266,20 @@ def test_the_order_of_attributes_in_a_config_means_nothing() -> None:
     one, two = (tiny(attributes=a) for a in ({"b": 2, "a": 3}, {"a": 3, "b": 2}))
     assert list(one.classes) == list(two.classes) == ["a", "b"]
     assert all(torch.equal(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_the_start_keeps_the_size_of_what_passes_through() -> None:
+    """Ten linear layers from a frame's maps to its decoded maps: `he` keeps the signal, `small` loses it."""
+    spread = {}
+    for init in ("he", "small"):
+        torch.manual_seed(0)
+        g = VideoVAE(size=32, frames=5, attributes={"category": 3}, init=init).generator.eval()
+        frames = g.of_frame(torch.randn(64, 512))
+        refined = g.posterior(frames, torch.eye(3)[torch.arange(64) % 3], torch.randn(64, 512))
+        spread[init] = float(g.decoder.bottom(g.decoder.hidden(refined.mu).relu()).std(0).mean().detach())
+        linear = [(n, p) for n, p in g.named_modules() if isinstance(p, torch.nn.Linear) and not n.endswith("logvar")]
+        assert all(not layer.bias.any() for _, layer in linear)
+    assert 0.2 < spread["he"] < 5 and spread["small"] < 1e-6
+    small, hidden = g.of_frame.mu.weight, g.of_frame.hidden.weight
+    assert float(small.std().detach()) == pytest.approx(0.001, rel=0.02)
+    assert float(hidden.std().detach()) == pytest.approx(0.001, rel=0.02)
