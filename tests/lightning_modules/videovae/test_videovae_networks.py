@@ -221,3 +221,22 @@ def test_without_conditioning_frames_do_not_know_of_each_other() -> None:
 def test_arguments_that_do_not_go_together(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         VideoVAE(**arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [False, True])
+def test_training_compiles(frozen: bool) -> None:
+    """The contract's test compiles what samples; this is the other way through the network, with its gradients."""
+    model, video = lively(), torch.rand(2, 3, 3, 32, 32) * 2 - 1
+    given, seen, eps = torch.eye(3)[:2], torch.tensor([1.0, 0.0]), torch.randn(2, 3, 6)
+    results = []
+    for compiled in (False, True):
+        model.zero_grad()
+        if compiled:
+            model.generator.compile(backend="aot_eager")
+        rollout = model.generator(video, given, seen, eps, frozen_encoder=frozen)
+        (rollout.video.sum() + kl_divergence(rollout.posterior, rollout.prior).sum()).backward()
+        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        results.append((rollout.video.detach(), gradients))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-4)
+    assert any("encoder" in name for name in results[0][1]) != frozen
