@@ -76,7 +76,7 @@ def load(name: str | None, given: Mapping[str, Any]) -> ActionProtocol:
     """
     settings: dict[str, Any] = {}
     if name is not None:
-        path = config_path(name if "/" in name or name.endswith((".yaml", ".yml")) else f"protocol/{name}")
+        path = config_path(name if "/" in name or name.endswith((".yaml", ".yml")) else f"represent/{name}")
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or not isinstance(content.get("represent"), dict):
             found = ", ".join(content) if isinstance(content, dict) else "nothing"
