@@ -79,6 +79,8 @@ def export(source: Path, out: Path, weights: str = "auto", dtype: str = "float32
         "code_version": environment.get("code_version", "unknown"),
         "data": results.get("data") or getattr(load_class(config["data"]["class_path"]), "name", "unknown"),
     }
+    if checkpoint.get("category_names"):
+        about["category_names"] = list(checkpoint["category_names"])
     return write_generator(out, state, config, about, dtype, path)
 
 
@@ -122,7 +124,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
     Returns:
         `class_path`, `init_args`, `config` (YAML that `reelbench fit --config` takes), `identity` (64 hex digits),
-        `step`, `weights` (raw or ema), `dtype`, `kept_float32`, `code_version`, `data`, `digest`, `format`.
+        `step`, `weights` (raw or ema), `dtype`, `kept_float32`, `code_version`, `data`, `digest`, `format`; of methods
+        that learnt labels `category_names`.
 
     Raises:
         BenchError: no such file, not an export, or one of a newer format.
@@ -153,6 +156,8 @@ def load_generator(module: Method, path: Path) -> dict[str, Any]:
         raise BenchError(f"{path} holds weights of {metadata['class_path']}, expected {mine}")
     _check(state, module.generator, f"{path} does not fit the model; it was exported from {metadata['init_args']}")
     module.generator.load_state_dict(state)
+    if "category_names" in metadata:
+        module.on_load_checkpoint({"category_names": metadata["category_names"]})
     return metadata
 
 

@@ -105,6 +105,8 @@ class Method(L.LightningModule):
         if frames == own:
             yield
             return
+        if frames < 1:
+            raise BenchError(f"{type(self).__name__} makes clips of at least one frame, not {frames}")
         if not self.any_length:
             raise BenchError(f"{type(self).__name__} makes clips of {own} frames and of no other length, not {frames}")
         self.frames = frames

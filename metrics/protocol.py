@@ -119,16 +119,17 @@ class Protocol(ProtocolSettings):
     @property
     def hash(self) -> str:
         """Six digits for the conditions alone: results and leaderboards group by it."""
-        return _digest(self.conditions)
+        return digest(self.conditions)
 
     def number_hash(self, fingerprint: str) -> str:
         """Six digits for one number: the conditions and the metric's own settings."""
-        return _digest({**self.conditions, "metric": fingerprint})
+        return digest({**self.conditions, "metric": fingerprint})
 
     def key(self, metric: str, fingerprint: str) -> str:
         """Flat summary key `<split>/<metric>/<label>-<hash6>`."""
         return f"{self.split}/{metric}/{self.label}-{self.number_hash(fingerprint)}"
 
 
-def _digest(named: dict[str, Any]) -> str:
+def digest(named: dict[str, Any]) -> str:
+    """Six digits for conditions by name."""
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:6]

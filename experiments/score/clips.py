@@ -12,6 +12,7 @@ from torch import Tensor
 from datamodules.bad_files import BadFile, DroppedFile
 from datamodules.video_reader import VideoReader
 from experiments.score.policy import Policy
+from experiments.score.random_window import RandomWindow
 
 # Of clips given together, at most, but always one clip. What metrics make of a clip depends by rounding on the clips
 # beside it, so this is fixed.
@@ -26,7 +27,8 @@ class Facts:
     Attributes:
         skipped: why none of its clips is scored; empty for a sound video.
         clips: how many it gave.
-        left: frames at its end, read or named by its header, that are in no clip.
+        start: frame with which the first of them begins.
+        left: frames, read or named by its header, that are in no clip.
         size: height and width of its own frames.
         lossy: how it was compressed with loss; None where it was not.
         warnings: of the reader.
@@ -34,6 +36,7 @@ class Facts:
 
     skipped: str = ""
     clips: int = 0
+    start: int = 0
     left: int = 0
     size: tuple[int, int] | None = None
     lossy: str | None = None
@@ -57,10 +60,14 @@ class ClipReading:
     Args:
         reader: decides size, channels and rate.
         policy: decides which frames make clips.
+        key: of the video, by which a random window is drawn.
     """
 
-    def __init__(self, reader: VideoReader, policy: Policy, path: Path) -> None:
+    def __init__(self, reader: VideoReader, policy: Policy, path: Path, key: str = "") -> None:
         self._reader, self._policy, self._path = reader, policy, path
+        self._random = None
+        if policy.windows == "random":
+            self._random = RandomWindow(policy.needed, policy.stride, policy.seed, key)
         self.facts = Facts()
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -73,6 +80,9 @@ class ClipReading:
         held = given = seen = 0
         try:
             for piece in reading:
+                if self._random is not None:
+                    self._random.add(piece)
+                    continue
                 taken = piece[-seen % policy.stride :: policy.stride]
                 seen += len(piece)
                 taken = taken if most is None else taken[: most - given - held]
@@ -82,6 +92,8 @@ class ClipReading:
                     clips, waiting = self._clips(waiting, at_once)
                     held, given = held - at_once, given + at_once
                     yield clips
+            if self._random is not None and self._random.frames is not None:
+                waiting, held = [self._random.frames], policy.frames
             whole = held // policy.frames * policy.frames
             if whole:
                 given += whole
@@ -92,13 +104,13 @@ class ClipReading:
         # The header counts stored frames, so it tells nothing of a video that was brought to another rate.
         length = reading.length if policy.fps is not None else max(reading.length, reading.claimed)
         count = given // policy.frames
-        needed = (policy.frames - 1) * policy.stride + 1
-        short = f"has {reading.length} frame{'s' * (reading.length != 1)}, {needed} are needed"
+        short = f"has {reading.length} frame{'s' * (reading.length != 1)}, {policy.needed} are needed"
         whole_but_short = not count and (reading.broken is None or reading.length >= reading.claimed > 0)
         self.facts = Facts(
             skipped=short if whole_but_short else reading.broken or "",
             clips=count,
-            left=max(length - (needed if policy.windows == "first" else given * policy.stride), 0),
+            start=0 if self._random is None else self._random.start,
+            left=max(length - (given * policy.stride if policy.windows == "all" else policy.needed), 0),
             size=reading.size,
             lossy=reading.lossy,
             warnings=tuple(reading.warnings),

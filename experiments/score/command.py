@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
 
     if args.threads is not None and args.threads < 1:
         raise BenchError(f"--threads must be at least 1, found {args.threads}")
-    settings = ("frames", "stride", "windows", "size", "fit", "fps", "context", "n_real", "n_fake")
+    settings = ("frames", "stride", "windows", "size", "fit", "fps", "context", "n_real", "n_fake", "seed")
     policy, own = load(args.protocol, {key: getattr(args, key) for key in settings})
     asked = args.metrics.split(",") if args.metrics else list(own) or ["fvd"]
     entries = score(
@@ -71,7 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     clips = parser.add_argument_group("clips, where they differ from the protocol's")
     clips.add_argument("--frames", type=int, metavar="T", help="of a clip (default: 16); shorter videos are skipped")
     clips.add_argument("--stride", type=int, help="every STRIDE-th frame (default: 1)")
-    clips.add_argument("--windows", choices=("first", "all"), help="of longer videos the first clip (default), or all")
+    clips.add_argument(
+        "--windows",
+        choices=("first", "random", "all"),
+        help="of longer videos the first clip (default), one drawn by the video's name and the seed, or all",
+    )
+    clips.add_argument("--seed", type=int, help="draws videos (--n-real, --n-fake) and random windows (default: 0)")
     clips.add_argument("--size", metavar="HxW", help="of frames (default: that of the first real video)")
     clips.add_argument(
         "--fit", choices=("squash", "crop", "pad"), help="how other aspects are fitted (default: squash)"

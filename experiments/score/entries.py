@@ -63,7 +63,7 @@ class Entries:
         if not column.why:
             self._feed(column)
         result = column.result()
-        of_real = sorted(str(self._digests.of(video)) for video in self._videos(column)["real"])
+        of_real = sorted(map(self._content, self._videos(column)["real"]))
         digest = hashlib.blake2b(" ".join(of_real).encode(), digest_size=6)
         protocol = self._policy.protocol(self._size, *counts, digest.hexdigest())
         has_value = result.value is not None
@@ -108,6 +108,12 @@ class Entries:
                 f"{counts[0]} and {counts[1]}: numbers of other counts do not compare; --n-real and --n-fake change it"
             )
         if column.paired:
+            apart = [pair for pair in self._pairs if len({self._filler.facts(video).start for video in pair}) > 1]
+            if apart:
+                return (
+                    f"{len(apart)} of {len(self._pairs)} pairs differ in length, such as {apart[0][0].name}, so that "
+                    "their random windows show other moments: pairs need --windows first, or videos of one length"
+                )
             odd = [pair for pair in self._pairs if not self._filler.comparable(pair[1], pair[0])]
             if odd:
                 real, fake = (self._filler.facts(video).size for video in odd[0])
@@ -117,6 +123,11 @@ class Entries:
                     f"{notes.shown(self._size)}"
                 )
         return ""
+
+    def _content(self, video: Video) -> str:
+        """What of a video enters: its bytes, and where its random window begins."""
+        digest = str(self._digests.of(video))
+        return f"{digest}@{self._filler.facts(video).start}" if self._policy.windows == "random" else digest
 
     def _feed(self, column: Column) -> None:
         if column.paired:

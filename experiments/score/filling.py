@@ -1,6 +1,7 @@
 """Reads every video whose numbers are not on disk yet, and puts them there."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -62,6 +63,7 @@ class Filler:
         made = {
             "reader": self._reader.policy,
             "frames": [policy.frames, policy.stride, policy.windows, 0 if policy.score_context else policy.context],
+            **({"seed": policy.seed} if policy.windows == "random" else {}),
         }
         self._facts = Shelf(root, {**made, "of": "facts"})
         self._shelves = {c.made: Shelf(root, {**made, "of": "rows", "made": c.made}) for c in columns}
@@ -75,7 +77,7 @@ class Filler:
         """Of a video that was read."""
         if video.path in self._unreadable:
             return self._unreadable[video.path]
-        return Facts.of(self._facts.facts(str(self._digests.of(video))))
+        return Facts.of(self._facts.facts(self._key(video)))
 
     def rows(self, column: Column, *videos: Video) -> Tensor:
         """B parts width: of one video, or of a generated and its real one."""
@@ -97,6 +99,7 @@ class Filler:
                 if self._digests.of(video) is None and video.path not in self._unreadable:
                     self._unreadable[video.path] = Facts(skipped="cannot be read: permissions, or a link to nowhere")
         todo = [part for unit in units if (part := self._missing(unit)).videos]
+        keys = {video.path: video.key for unit in todo for video in unit.videos.values()}
         groups = [[video.path for video in unit.videos.values()] for unit in todo]
         total = sum(len(unit.videos) for unit in units)
         done = total - sum(map(len, groups))
@@ -105,7 +108,7 @@ class Filler:
         if done:
             say(f"{done} of {total} videos were read before")
         with (
-            Decoder(lambda path: ClipReading(self._reader, self._policy, path), self._threads) as decoder,
+            Decoder(lambda path: ClipReading(self._reader, self._policy, path, keys[path]), self._threads) as decoder,
             BuildProgress("scoring", done + sum(map(len, groups)), done) as progress,
         ):
             for unit, streams in zip(todo, decoder.streams(groups), strict=True):
@@ -119,7 +122,12 @@ class Filler:
                 stack.callback(shelf.close)
 
     def _key(self, *videos: Video) -> str:
-        return " ".join(str(self._digests.of(video)) for video in videos)
+        """The content; and the name, where it decides which window of the content counts."""
+        digests = [str(self._digests.of(video)) for video in videos]
+        if self._policy.windows == "random":
+            named = [hashlib.blake2b(video.key.encode(), digest_size=8).hexdigest() for video in videos]
+            digests = [f"{digest}@{name}" for digest, name in zip(digests, named, strict=True)]
+        return " ".join(digests)
 
     def _usable(self, video: Video) -> bool | None:
         """Whether it gives clips; None where that is not known yet."""

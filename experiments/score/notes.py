@@ -33,6 +33,11 @@ def of_side(side: Side, videos: Sequence[tuple[str, Facts]], policy: Policy, siz
     left = [facts.left for _, facts in videos if facts.left]
     if left and policy.windows == "first":
         notes.append(f"{len(left)} of {count} {word} videos are longer: only their first clip counts (windows: first)")
+    elif left and policy.windows == "random":
+        notes.append(
+            f"{len(left)} of {count} {word} videos are longer: one clip of each counts, drawn by seed {policy.seed} "
+            "and the video's name (windows: random)"
+        )
     elif left:
         notes.append(f"{len(left)} of {count} {word} videos end with frames that fill no clip (windows: all)")
     warned = [(name, facts.warnings[0]) for name, facts in videos if facts.warnings]

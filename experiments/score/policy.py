@@ -14,7 +14,7 @@ from datamodules.video_reader import VideoReader
 from experiments.arguments import CONFIGS
 from metrics.protocol import Protocol
 
-Windows = Literal["first", "all"]
+Windows = Literal["first", "random", "all"]
 PASSED_OVER = ("split", "samples")  # keys of a training protocol that two folders do not have
 CLIPS = ("windows", "size", "fit", "fps", "channels", "context")  # keys that only files need, under `clips`
 
@@ -27,14 +27,15 @@ class Policy:
         label: display name of the protocol; not hashed.
         frames: T of a clip. Shorter videos are skipped and named, never padded.
         stride: every `stride`-th frame.
-        windows: of longer videos `first` scores the first clip, `all` all that follow one another without overlap.
+        windows: of longer videos `first` scores the first clip, `random` one whose place is drawn by `seed` and the
+            video's name, `all` all that follow one another without overlap.
         size: height and width; None takes those of the first real video that can be read.
         fit: how other aspects are fitted, see `VideoReader`.
         fps: rate that videos are brought to by their time stamps; None takes every frame of the file.
         channels: 3 (RGB) or 1 (luma).
         context: first frames, given to a prediction method; scored unless `score_context` is false.
         n_real, n_fake: clips that the protocol asks for; None takes all.
-        seed: chooses the videos where there are more than asked for.
+        seed: chooses the videos where there are more than asked for, and random windows.
     """
 
     label: str = "folder"
@@ -57,7 +58,7 @@ class Policy:
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise BenchError(f"protocol: {key} must be a whole number from 1 on, found {value!r}")
         if self.windows not in get_args(Windows):
-            raise BenchError(f"protocol: windows must be first or all, found {self.windows!r}")
+            raise BenchError(f"protocol: windows must be first, random or all, found {self.windows!r}")
         if not 0 <= self.context < self.frames:
             raise BenchError(
                 f"protocol: context must lie in 0..{self.frames - 1} of {self.frames} frames, found {self.context}"
@@ -71,7 +72,12 @@ class Policy:
     @property
     def span(self) -> int | None:
         """Frames of a file that have to be read; None where that is all of them."""
-        return None if self.windows == "all" or self.fps is not None else (self.frames - 1) * self.stride + 1
+        return self.needed if self.windows == "first" and self.fps is None else None
+
+    @property
+    def needed(self) -> int:
+        """Frames from a clip's first to its last."""
+        return (self.frames - 1) * self.stride + 1
 
     def reader(self, size: tuple[int, int]) -> VideoReader:
         """Of frames of `size`."""

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import ClipData
 from datamodules.batch import VideoBatch, main_stream
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
 from lightning_modules.adversarial import Players
-from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.categories import LearnsCategories, Learnt
+from lightning_modules.contract import ClipNoise
 from lightning_modules.losses import bce_discriminator, bce_generator
 from lightning_modules.mocogan.networks import (
     CategoricalVideoDiscriminator,
@@ -39,12 +39,7 @@ def category_loss(logits: Tensor, category: Tensor) -> Tensor:
     return F.cross_entropy(logits, category[:, None].expand(-1, logits.shape[2]))
 
 
-def category_names(data: ClipData) -> list[str]:
-    """Names of the attribute `category` in the order of their numbers; [] where a data set has none."""
-    return list(getattr(data, "categories", ()))
-
-
-class MoCoGAN(Method):
+class MoCoGAN(LearnsCategories):
     """MoCoGAN (Tulyakov, Liu, Yang, Kautz, CVPR 2018, arXiv 1707.04993) as the official code trains it.
 
     Each step updates the image discriminator, the video discriminator, then the generator with its GRU, on four
@@ -127,7 +122,6 @@ class MoCoGAN(Method):
         self.use_infogan, self.use_categories, self.q_loss = use_infogan, use_categories, q_loss
         self.image_batch, self.lr, self.betas, self.weight_decay = image_batch, lr, betas, weight_decay
 
-        self.category_names: list[str] = []  # of the data it was trained on, where they have names
         self.generator = VideoGenerator(channels, dim_content, dim_category, dim_motion, ngf, size, category_input)
         self.image_discriminator: Discriminator | None = None
         if image_discriminator != "none":
@@ -166,12 +160,12 @@ class MoCoGAN(Method):
             return clips
         return {**clips, "frames": StreamSpec(batch=self.image_batch, frames=1)}
 
-    def check_data(self, data: ClipData) -> None:
-        """See `Method.check_data`; with `use_categories` also labels that do not fit."""
-        super().check_data(data)
-        if self.use_categories:
-            self._check_labels(data)
-            self.category_names = category_names(data)
+    @property
+    def learnt(self) -> Learnt | None:
+        """Categories with `use_categories`; otherwise z_A's numbers are the method's own."""
+        if not self.use_categories:
+            return None
+        return Learnt("dim_category", self.generator.dim_category, "use_categories to false")
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""
@@ -294,31 +288,3 @@ class MoCoGAN(Method):
         """D_V's logits B 1 ... and Q's B dim_category ..., the latter empty without Q."""
         logits = self.video_discriminator(clips)
         return logits[:, :1], logits[:, 1:]
-
-    def prepare(self, data: ClipData) -> None:
-        """Refuses data whose categories are numbered otherwise than those that were learnt."""
-        names = category_names(data)
-        if self.use_categories and self.category_names and names and names != self.category_names:
-            learnt = ", ".join(self.category_names)
-            raise BenchError(
-                f"the categories of {data.name} are {', '.join(names)}, this model learnt {learnt} under the same "
-                "numbers: sample and score with data whose class folders are the same"
-            )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names of the categories, by which data read later are checked."""
-        checkpoint["category_names"] = self.category_names
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """See `on_save_checkpoint`."""
-        self.category_names = list(checkpoint.get("category_names", []))
-
-    def _check_labels(self, data: ClipData) -> None:
-        labels = data.store("train").attributes.get("category")
-        if labels is None:
-            raise BenchError(f"model.init_args.use_categories needs attributes['category'], which {data.name} lacks")
-        if labels.min() < 0 or labels.max() >= self.generator.dim_category:
-            raise BenchError(
-                f"model.init_args.dim_category is {self.generator.dim_category}, but the categories of {data.name} "
-                f"run from {labels.min()} to {labels.max()}; it must be at least {labels.max() + 1}"
-            )

@@ -11,16 +11,16 @@ from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
-from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.categories import LearnsCategories, Learnt
+from lightning_modules.contract import ClipNoise
 from lightning_modules.tgan.clipping import clip_critic_singular_values, clip_critic_weights
 from lightning_modules.tgan.critic import Critic, statistics_kept
 from lightning_modules.tgan.initial import Init, init_weights
-from lightning_modules.tgan.labels import check_categories
 from lightning_modules.tgan.losses import FAKE, REAL, cross_entropy, wgan_critic, wgan_generator
 from lightning_modules.tgan.networks import FRAMES, HALVINGS, VideoGenerator, VolumeGenerator, interpolate
 
 
-class TGAN(Method):
+class TGAN(LearnsCategories):
     """TGAN (Saito, Matsumoto, Saito, ICCV 2017, arXiv 1611.06624) as the official code trains it.
 
     Each step updates the generator, then the critic on the same fakes; both gradients are those before the step, as
@@ -99,16 +99,19 @@ class TGAN(Method):
         """Clips, and labels where the method is conditioned on them."""
         return frozenset({"video", "attributes"} if init_args.get("categories") else {"video"})
 
+    @property
+    def learnt(self) -> Learnt | None:
+        """What the clips are conditioned on."""
+        return Learnt("categories", self.categories, "categories to 0") if self.categories else None
+
     def check_data(self, data: ClipData) -> None:
-        """See `Method.check_data`; also batches of one clip, and labels that do not fit."""
+        """See `LearnsCategories.check_data`; also batches of one clip."""
         super().check_data(data)
         if data.batch_size < 2 * self.trainer.world_size:
             raise BenchError(
                 f"data.init_args.batch_size is {data.batch_size} on {self.trainer.world_size} processes; TGAN's "
                 "BatchNorm over the codes z0 needs at least 2 clips on each"
             )
-        if self.categories:
-            check_categories(data, self.categories)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One RMSprop for each player, in the order of `players`; Chainer's, whose eps is outside the root too."""
@@ -179,6 +182,7 @@ class TGAN(Method):
                 f"finer is {self.finer}: it must be at least 1, and 1 with architecture volume, which has no codes "
                 "of frames to interpolate"
             )
+        self._check_asked(batch)
         z = noise.uniform(self.generator.dim_slow, device=self.device) * 2 - 1
         return self.generator(z, self.one_hot(batch, len(noise)), self.finer).float()
 
@@ -210,6 +214,17 @@ class TGAN(Method):
     def requested(self, batch: VideoBatch, noise: ClipNoise) -> Mapping[str, Tensor]:
         """`category`, which `sample` takes from the batch."""
         return {"category": batch["attributes"]["category"]} if self.categories else {}
+
+    def _check_asked(self, batch: VideoBatch) -> None:
+        if not self.categories:
+            return
+        asked = batch.get("attributes", {}).get("category")
+        if asked is None or (len(asked) and not 0 <= int(asked.min()) <= int(asked.max()) < self.categories):
+            found = "none" if asked is None else f"{int(asked.min())} to {int(asked.max())}"
+            raise BenchError(
+                f"this TGAN makes clips of the categories 0 to {self.categories - 1} that attributes['category'] asks "
+                f"for, found {found}: sample with the data that it was trained on"
+            )
 
     def one_hot(self, batch: VideoBatch, clips: int) -> Tensor:
         """The batch's categories, clips x categories float32; clips x 0 without."""

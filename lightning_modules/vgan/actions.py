@@ -1,6 +1,7 @@
 """What VGAN's discriminator learnt of motion, measured by the actions it can be taught (the paper's Table 2)."""
 
 from collections.abc import Callable
+from typing import Literal, assert_never
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from datamodules.stream import StreamSpec
 from lightning_modules.vgan.networks import Discriminator
 
 AT_ONCE = 32
+Average = Literal["probabilities", "logits", "votes"]
 
 
 class ActionNetwork(nn.Module):
@@ -105,12 +107,42 @@ def fine_tune(
 
 
 @torch.no_grad()
-def accuracy(network: ActionNetwork, data: ClipData, attribute: str, split: str) -> tuple[float, int]:
-    """Share of a split's videos, one window each, whose action is told right, and their number."""
+def accuracy(
+    network: ActionNetwork,
+    data: ClipData,
+    attribute: str,
+    split: str,
+    clips: int = 1,
+    average: Average = "probabilities",
+    seed: int = 0,
+) -> tuple[float, int]:
+    """Share of a split's videos whose action is told right, and their number.
+
+    Args:
+        clips: windows of each video, drawn by `seed`.
+        average: what is averaged over a video's clips before the largest class is taken: the softmax's
+            `probabilities`, its `logits`, or the clips' own choices (`votes`; of equal ones the first class).
+    """
     device = next(network.parameters()).device
-    videos, right = len(data.store(split).lengths), 0
-    for start in range(0, videos, AT_ONCE):
-        chosen = list(range(start, min(start + AT_ONCE, videos)))
-        batch = to_float(data.eval_batch(split, chosen, data.frames, data.stride, 0))
-        right += int((network(batch["video"].to(device)).argmax(1).cpu() == batch["attributes"][attribute]).sum())
-    return right / videos, videos
+    videos = len(data.store(split).lengths)
+    summed, truth = torch.zeros(videos, network.head.out_channels), torch.zeros(videos, dtype=torch.int64)
+    # Evaluation clip i shows the (i mod videos)-th video of a fixed order, in a window of its own.
+    for start in range(0, videos * clips, AT_ONCE):
+        chosen = torch.arange(start, min(start + AT_ONCE, videos * clips))
+        batch = to_float(data.eval_batch(split, chosen.tolist(), data.frames, data.stride, seed))
+        summed.index_add_(0, chosen % videos, _share(network(batch["video"].to(device)), average).cpu())
+        truth[chosen % videos] = batch["attributes"][attribute]
+    return int((summed.argmax(1) == truth).sum()) / videos, videos
+
+
+def _share(logits: Tensor, average: Average) -> Tensor:
+    """What a clip adds to its video's classes, B classes."""
+    match average:
+        case "logits":
+            return logits
+        case "probabilities":
+            return logits.softmax(1)
+        case "votes":
+            return F.one_hot(logits.argmax(1), logits.shape[1]).to(logits.dtype)
+        case _:
+            assert_never(average)

@@ -80,7 +80,7 @@ def test_a_protocols_own_settings_come_first(tmp_path: Path, capsys: pytest.Capt
         ("protocol: {frames: 8}", "protocol is no setting; expected clips, evaluate"),
         ("[1]", "the file must be a mapping, found list"),
         ("a: [", "not valid YAML"),
-        ("clips: {windows: last}", "windows must be first or all, found 'last'"),
+        ("clips: {windows: last}", "windows must be first, random or all, found 'last'"),
         ("clips: {fit: stretch}", "fit must be one of ('squash', 'crop', 'pad'), found 'stretch'"),
         ("evaluate: {metrics: {ssim: {class_path: metrics.pixel.SIM}}}", "evaluate.metrics.ssim: "),
         ("evaluate: {metrics: {ssim: {class_path: metrics.pixel.PSNR}}}", "this PSNR measures psnr; its key must be"),

@@ -313,38 +313,6 @@ def test_channels_that_do_not_fit(squares: Data, trainer: TrainerFactory) -> Non
         trainer(max_steps=1).fit(tiny(channels=1), squares())
 
 
-def test_labels_beyond_the_categories(squares: Data, trainer: TrainerFactory) -> None:
-    module = tiny(video_discriminator="categorical", dim_category=2, use_categories=True)
-    with pytest.raises(BenchError, match=r"dim_category is 2, .* run from 0 to 2; it must be at least 3"):
-        trainer(max_steps=1).fit(module, squares())
-
-
-def test_data_without_categories(squares: Data, trainer: TrainerFactory) -> None:
-    data = squares()
-    store: Any = data.store("train")
-    store.attributes = {}
-    with pytest.raises(BenchError, match="attributes\\['category'\\], which squares lacks"):
-        trainer(max_steps=1).fit(tiny(**CATEGORICAL, use_categories=True), data)
-
-
-def test_categories_numbered_otherwise_than_when_trained(squares: Data, trainer: TrainerFactory) -> None:
-    data: Any = squares()
-    data.categories = ["bend", "jack", "wave"]
-    module = tiny(**CATEGORICAL, use_categories=True)
-    trainer(max_steps=1).fit(module, data)
-    checkpoint: dict[str, Any] = {}
-    module.on_save_checkpoint(checkpoint)
-    again = tiny(**CATEGORICAL, use_categories=True)
-    again.on_load_checkpoint(checkpoint)
-    again.prepare(data)
-    data.categories = ["jack", "bend", "wave"]
-    with pytest.raises(
-        BenchError, match="categories of squares are jack, bend, wave, this model learnt bend, jack, wa"
-    ):
-        again.prepare(data)
-    tiny(**CATEGORICAL).prepare(data)  # without labels the numbers mean nothing
-
-
 # Precision and compilation
 
 

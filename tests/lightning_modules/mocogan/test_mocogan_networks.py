@@ -208,6 +208,53 @@ def test_noise_is_added_in_evaluation_too() -> None:
     assert torch.equal(Noise(0.0)(x), x)
 
 
+def test_noise_is_what_randn_draws_and_leaves_its_input_alone() -> None:
+    x = torch.rand(2, 3, 4, 8, 8, requires_grad=True)
+    torch.manual_seed(7)
+    plain = x + 0.1 * torch.randn_like(x)
+    torch.manual_seed(7)
+    before = x.detach().clone()
+    y = Noise(0.1)(x)
+    torch.testing.assert_close(y, plain, rtol=0, atol=1e-6)
+    assert torch.equal(x, before)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(slope, torch.ones_like(x))
+
+
+@pytest.mark.parametrize("dims", [(0, 2, 1, 3, 4), (0, 4, 1, 2, 3)])
+def test_noise_reaches_every_number_of_clips_that_are_not_contiguous(dims: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x = torch.zeros(6, 5, 8, 9, 10).permute(dims)[:, :, 1:]
+    y = Noise(0.3)(x)
+    assert not x.is_contiguous() and y.shape == x.shape and (y != 0).all()
+    assert y.std().item() == pytest.approx(0.3, rel=0.03)
+
+
+@pytest.mark.parametrize("network", [VideoDiscriminator, PatchVideoDiscriminator, CategoricalVideoDiscriminator])
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_the_layout_that_is_fast_gives_the_gradients_of_the_plain_one(network: type[Discriminator], norm: str) -> None:
+    """float64, where another order of sums differs by 1e-14."""
+    torch.manual_seed(0)
+    d = network(ndf=2)
+    if norm == "spectral":
+        use_spectral_norm(d)
+        d.eval()  # power iteration would change the weights between the calls
+    d.double()
+    clips = torch.randn(2, 16, 3, 64, 64, dtype=torch.float64, requires_grad=True)
+    kinds = []
+    d.main[1 if isinstance(d.main[0], Noise) else 0].register_forward_pre_hook(
+        lambda _, x: kinds.append(x[0].is_contiguous(memory_format=torch.channels_last_3d))
+    )
+    results = []
+    for judge in (d, d.main):
+        logits = judge(clips.transpose(1, 2))
+        leaves = [clips, *d.parameters()]
+        results.append([logits, *torch.autograd.grad(logits.square().sum(), leaves)])
+    assert kinds == [True, False]
+    for fast, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("network", "before"),
     [
