@@ -109,7 +109,7 @@ def convert(method: str, paths: list[Path], out: Path, data: str | None = None) 
     from experiments.export import build_method, write_generator
 
     converter, files = _read(method, paths)
-    data = data or getattr(converter, "DATA", DATA)
+    named = str(data or getattr(converter, "DATA", DATA))
     conversion: Conversion = converter.convert(files)
     if "generator" not in conversion.states:
         held = ", ".join(conversion.states) or "nothing"
@@ -119,10 +119,10 @@ def convert(method: str, paths: list[Path], out: Path, data: str | None = None) 
     remarks = conversion.fit(model)
     official = {path.name: _digest(path) for path in paths}
     step = max((step for step in map(_step, files) if step is not None), default=0)
-    config = _config(conversion, data, model, step, official)
+    config = _config(conversion, named, model, step, official)
     about = {"step": step, "weights": "raw", "code_version": "official", "data": _name(config), "official": official}
     metadata = write_generator(out, conversion.states["generator"], config, about, "float32", paths[0])
-    _tell(conversion, remarks, metadata, out, data)
+    _tell(conversion, remarks, metadata, out, named)
     return metadata
 
 

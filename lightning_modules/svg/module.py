@@ -209,9 +209,10 @@ class SVG(Method):
         """B C K H W in [-1, 1]: what the batch gives, else its first frames."""
         context = batch["context"] if "context" in batch else batch["video"][:, :, : self.context]
         if context.shape[1] != self.channels or context.shape[3:] != (self.size, self.size):
+            found = (context.shape[1], *context.shape[3:])
             raise BenchError(
-                f"batch['context'] has frames of {tuple(context.shape[i] for i in (1, 3, 4))} (C H W), but this SVG was "
-                f"built for {(self.channels, self.size, self.size)}; sample with data of its size and channels"
+                f"batch['context'] has frames of {found} (C H W), but this SVG was built for "
+                f"{(self.channels, self.size, self.size)}; sample with data of its size and channels"
             )
         _check_context(context.shape[2], self.frames, self.skip_source, "batch['context']")
         return context.to(self.device)

@@ -226,7 +226,7 @@ def running_mean(fixture: Fixture) -> Tensor:
 
 
 def check_sequence(fixture: Fixture) -> None:
-    computed = {}
+    computed: dict[str, Tensor] = {}
     for end, skip_source in SKIPS.items():
         computed |= {f"{name}{end}": value for name, value in check_step(fixture, end).items()}
         computed[f"after_encoder_running_mean{end}"] = running_mean(fixture)
