@@ -45,3 +45,29 @@ def literal_pass(network: StochasticPredictor, video: Tensor, eps: Tensor, conte
         if every
     }
     return Forecast(torch.stack(shown, 2), joined.get("posterior"), joined.get("prior"))
+
+
+def literal_rollout(network: StochasticPredictor, video: Tensor, eps: Tensor, context: int) -> Tensor:
+    """Frames K to T-1 of one future of each clip, `eps` B T-1 z_dim; latents of given frames are sampled.
+
+    Args:
+        video: at least the given frames, B C K H W.
+    """
+    x = video[:, :, 0]
+    q = p = g = None
+    shown, skip = [], []
+    for i in range(1, eps.shape[1] + 1):
+        h, maps = network.encoder(x)
+        if network.skip_source == "every_frame" or i < context:
+            skip = maps
+        z = eps[:, i - 1 : i]
+        if network.prior is not None:
+            of_prior, p = network.prior(h[:, None], p)
+            z = of_prior.at(z) if i >= context else z
+        if network.posterior is not None and i < context:
+            of_posterior, q = network.posterior(network.encoder(video[:, :, i])[0][:, None], q)
+            z = of_posterior.at(z)
+        code, g = network.frame_predictor(torch.cat([h[:, None], z], -1), g)
+        x = video[:, :, i] if i < context else decode(network.decoder, code[:, 0], skip)
+        shown += [] if i < context else [x]
+    return torch.stack(shown, 2)

@@ -16,6 +16,7 @@ from lightning_modules.svg.losses import kl_divergence
 from lightning_modules.svg.module import SVG, unit
 from lightning_modules.svg.networks import Forecast
 from lightning_modules.svg.recurrent import Gaussian
+from tests.helpers.svg_loop import literal_rollout
 from tests.lightning_modules.svg.test_svg_networks import tiny
 
 
@@ -83,6 +84,18 @@ def test_sampled_clips(prior: Any) -> None:
     torch.manual_seed(0)
     video = torch.cat([batch["context"], torch.rand(4, 1, 3, 32, 32)], 2)
     assert torch.equal(method.sample({"video": video}, noise()), clips)
+
+
+@pytest.mark.parametrize("prior", ["learned", "fixed", "none"])
+@pytest.mark.parametrize("skip_source", ["svg_code", "every_frame"])
+def test_sampling_is_the_literal_loop(prior: Any, skip_source: Any) -> None:
+    method, batch = tiny(prior=prior, skip_source=skip_source).eval(), given()
+    clips = method.sample(batch, noise())
+    drawn = noise()
+    eps = torch.stack([drawn.normal(0 if prior == "none" else 3) for _ in range(5)], 1)
+    with torch.no_grad():
+        expected = literal_rollout(method.generator, unit(batch["context"]), eps, 3)
+    torch.testing.assert_close(unit(clips[:, :, 3:]), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("skip_source", ["svg_code", "last_cond", "every_frame"])
