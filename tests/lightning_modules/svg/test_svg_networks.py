@@ -239,6 +239,24 @@ def test_kl_known_answers() -> None:
     assert kl_divergence(Gaussian(q.mean.bfloat16(), q.logvar.bfloat16()), None).dtype == torch.float32
 
 
+def test_a_draw_of_a_gaussian() -> None:
+    made = Gaussian(torch.full((1, 1, 2), 3.0), torch.tensor([[[0.0, 4.0]]]).log()).at(torch.full((1, 1, 2), 0.5))
+    torch.testing.assert_close(made, torch.tensor([[[3.0, 4.0]]]))  # standard deviations 0 and 2
+
+
+def test_draws_of_a_clip_share_its_memory() -> None:
+    network = tiny().generator.eval()
+    codes, eps = torch.randn(2, 3, 5), torch.randn(6, 2, 3)
+    with torch.no_grad():
+        z, memory = network._of_known(codes, eps, 3)
+        _, of_clips = network._of_known(codes, eps[:2], 1)
+        for draw in range(3):
+            rows = slice(2 * draw, 2 * draw + 2)
+            torch.testing.assert_close(z[rows], network._of_known(codes, eps[rows], 1)[0])
+            assert memory is not None and of_clips is not None
+            torch.testing.assert_close([(h[rows], c[rows]) for h, c in memory], of_clips)
+
+
 def test_scanning_is_stepping() -> None:
     torch.manual_seed(0)
     network = GaussianLstm(4, 3, 5, 2)
