@@ -71,7 +71,10 @@ def windows(lengths: np.ndarray, frames: int, stride: int, uniform: np.ndarray) 
         BenchError: a video has fewer than `frames` frames.
     """
     if (lengths < frames).any():
-        raise BenchError(f"a clip of {frames} frames was asked for, but a video has {lengths.min()}")
+        raise BenchError(
+            f"a clip of {frames} frames was asked for, but a video has {lengths.min()}: lower "
+            "evaluate.protocol.frames or data.init_args.frames"
+        )
     step = np.where(lengths >= frames * stride, stride, 1)  # official; (frames - 1) * stride + 1 would do
     starts = np.where(lengths >= frames * stride, lengths - (frames - 1) * stride, 1)
     return (uniform * starts).astype(np.int64)[:, None] + step[:, None] * np.arange(frames)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:  # --help is quick without torch
     from lightning_modules.formats.conversion import Conversion
 
 METHODS = Path(lightning_modules.__file__).parent
-DATA = "data/shape_motion"  # the embedded set: sampling asks for some data, official files do not name theirs
+# Embedded data: sampling asks for some, official files do not name theirs. A converter may have a `DATA` of its own.
+DATA = "data/shape_motion"
+FITTED = ("size", "frames", "channels", "context")  # of a method and its data alike
 
 
 def main(argv: list[str]) -> int:
@@ -34,7 +36,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="the .safetensors file to write")
     parser.add_argument("--print", action="store_true", help="list the tensors in the files and write nothing")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
-    parser.add_argument("--data", default=DATA, metavar="CONFIG", help=f"the data beside its samples (default: {DATA})")
+    parser.add_argument("--data", metavar="CONFIG", help="the data beside its samples (default: an embedded set)")
     args = parser.parse_args(argv)
     if args.method not in methods():
         near = difflib.get_close_matches(args.method, methods(), 1)
@@ -87,14 +89,14 @@ def _read(method: str, paths: list[Path]) -> tuple[Any, list["WeightFile"]]:
     return converter, [read(path, converter.CLASSES) for path in paths]
 
 
-def convert(method: str, paths: list[Path], out: Path, data: str = DATA) -> dict[str, Any]:
+def convert(method: str, paths: list[Path], out: Path, data: str | None = None) -> dict[str, Any]:
     """Writes the generator of official files as an export.
 
     Args:
         method: a folder of lightning_modules with a `convert.py`.
         paths: the official files.
         out: file to write, ending in .safetensors.
-        data: packaged config, or a file of one, of the data that samples are written beside.
+        data: packaged config, or a file of one, of the data that samples are written beside; None for an embedded set.
 
     Returns:
         The metadata written, see `export.read_metadata`; also `official`, the files with their digests.
@@ -107,6 +109,7 @@ def convert(method: str, paths: list[Path], out: Path, data: str = DATA) -> dict
     from experiments.export import build_method, write_generator
 
     converter, files = _read(method, paths)
+    named = str(data or getattr(converter, "DATA", DATA))
     conversion: Conversion = converter.convert(files)
     if "generator" not in conversion.states:
         held = ", ".join(conversion.states) or "nothing"
@@ -116,10 +119,10 @@ def convert(method: str, paths: list[Path], out: Path, data: str = DATA) -> dict
     remarks = conversion.fit(model)
     official = {path.name: _digest(path) for path in paths}
     step = max((step for step in map(_step, files) if step is not None), default=0)
-    config = _config(conversion, data, model, step, official)
+    config = _config(conversion, named, model, step, official)
     about = {"step": step, "weights": "raw", "code_version": "official", "data": _name(config), "official": official}
     metadata = write_generator(out, conversion.states["generator"], config, about, "float32", paths[0])
-    _tell(conversion, remarks, metadata, out, data)
+    _tell(conversion, remarks, metadata, out, named)
     return metadata
 
 
@@ -153,7 +156,7 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
     from experiments.run import resolved
 
     class_path = yaml.safe_load(config_path(data).read_text(encoding="utf-8"))["data"]["class_path"]
-    known = {key: getattr(model, key) for key in ("size", "frames", "channels") if hasattr(model, key)}
+    known = {key: getattr(model, key) for key in FITTED if hasattr(model, key)}
     fitting = {key: value for key, value in known.items() if key in accepted_names(class_path)}
     recipe = {
         "seed_everything": int(hashlib.sha256("".join(sorted(official.values())).encode()).hexdigest()[:7], 16),

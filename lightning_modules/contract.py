@@ -1,7 +1,7 @@
 """What the rest of the bench knows of a method: what it needs, what it draws, how it is sampled. No more."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -121,6 +121,10 @@ class Method(L.LightningModule):
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
         """B C T H W in [-1, 1], no grad, float32; all randomness from `noise`."""
         raise NotImplementedError(f"{type(self).__name__}.sample")
+
+    def sample_many(self, batch: VideoBatch, noises: Sequence[ClipNoise]) -> Tensor:
+        """S B C T H W: `sample` with each of S noises. A method that can share work among the S overrides it."""
+        return torch.stack([self.sample(batch, noise) for noise in noises])
 
     def swap(self, content: ClipNoise, motion: ClipNoise) -> Tensor:
         """As `sample`, with what stays in a clip drawn from one noise and what moves from another.

@@ -13,6 +13,8 @@ from metrics.base import MetricResult
 from metrics.protocol import Protocol
 from metrics.suite import MetricSuite
 
+AT_ONCE = 128  # clips, where several samples are drawn for each
+
 
 def to_device(value: Any, device: torch.device) -> Any:
     """Tensors of a nested batch on `device`."""
@@ -50,12 +52,12 @@ def run_protocol(
 ) -> dict[str, MetricResult] | None:
     """Samples `protocol.n_fake` clips and scores them against `protocol.n_real` real ones.
 
-    Where the protocol draws several samples for each clip, one is held at a time. Each sample's noise is keyed by the
-    numbers of clip and sample, and every rank takes every `world`-th clip: the numbers do not depend
-    on batch size or ranks beyond float32 rounding. The caller sets eval mode (`sampling_weights`).
+    Where the protocol draws several samples for each clip, about `AT_ONCE` clips are made at a time. Each sample's
+    noise is keyed by the numbers of clip and sample, and every rank takes every `world`-th clip: the numbers do not
+    depend on batch size or ranks beyond float32 rounding. The caller sets eval mode (`sampling_weights`).
 
     Args:
-        interrupted: asked before each sample of each batch, collectively; True breaks off.
+        interrupted: asked before clips are made, collectively; True breaks off.
         progress: called with (clips done, clips in all) on this rank.
 
     Returns:
@@ -68,6 +70,11 @@ def run_protocol(
     method.prepare(data)
     numbers = list(range(rank, max(protocol.n_real, protocol.n_fake), world))
     clips = -(-max(protocol.n_real, protocol.n_fake) // world)  # of the rank that has most
+    together = max(AT_ONCE // batch_size, 1)  # samples of a clip; the same on all ranks, which are asked alike
+
+    def noise(part: VideoBatch, sample: int) -> ClipNoise:
+        return ClipNoise(protocol.seed, part["index"].cpu(), sample)
+
     for start in range(0, clips, batch_size):
         if interrupted():
             return None
@@ -77,18 +84,17 @@ def run_protocol(
         n_fake = sum(i < protocol.n_fake for i in chosen)
         n_real = sum(i < protocol.n_real for i in chosen)
         asked = batch if n_fake == len(chosen) else head(batch, n_fake)
-        for sample in range(protocol.samples):
-            if sample and interrupted():
+        for first in range(0, protocol.samples, together):
+            if first and interrupted():
                 return None
-
-            def noise(part: VideoBatch, sample: int = sample) -> ClipNoise:
-                return ClipNoise(protocol.seed, part["index"].cpu(), sample)
-
+            samples = range(first, min(first + together, protocol.samples))
             # A rank without clips still updates, with none: torchmetrics cannot gather a state that was never fed.
-            fake = method.sample(asked, noise(asked)) if n_fake else batch["video"][:0]
-            # From noise of its own: a generator that was drawn from would not give the same again.
-            batch["requested"] = dict(method.requested(batch, noise(batch)))
-            suite.update(fake, batch["video"][:n_real], batch, sample)
+            none = [batch["video"][:0]] * len(samples)
+            many = method.sample_many(asked, [noise(asked, sample) for sample in samples]) if n_fake else none
+            for sample, fake in zip(samples, many, strict=True):
+                # From noise of its own: a generator that was drawn from would not give the same again.
+                batch["requested"] = dict(method.requested(batch, noise(batch, sample)))
+                suite.update(fake, batch["video"][:n_real], batch, sample)
         if progress:
             progress(min(start + batch_size, len(numbers)), len(numbers))
     return suite.results()

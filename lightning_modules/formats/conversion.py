@@ -18,7 +18,10 @@ from lightning_modules.formats.content import Instance, WeightFile
 State = dict[str, Tensor]
 COUNTER = "num_batches_tracked"  # of BatchNorm; frameworks before torch 0.4.1 do not count
 # What of a pickled layer decides what it computes.
-SETTINGS = ("kernel_size", "stride", "padding", "output_padding", "dilation", "groups", "eps", "negative_slope")
+SETTINGS = (
+    *("kernel_size", "stride", "padding", "output_padding", "dilation", "groups", "scale_factor", "hidden_size"),
+    *("eps", "negative_slope"),
+)
 
 
 @dataclass
@@ -80,13 +83,16 @@ def _misfits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Itera
             yield f"{name} holds NaN or infinity"
 
 
-def check_layers(found: Any, wanted: nn.Module, path: str, file: WeightFile) -> None:
+def check_layers(
+    found: Any, wanted: nn.Module, path: str, file: WeightFile, names: Mapping[str, str] | None = None
+) -> None:
     """The layers of a pickled module are those of ours, with the same settings: weights alone do not tell a stride.
 
     Args:
         found: the pickled module.
         wanted: our network; its own class may have another name.
         path: of `found`, for errors.
+        names: official class -> ours, where a layer has a class of its own; without its module.
 
     Raises:
         BenchError: another layer, or one with other settings.
@@ -103,9 +109,11 @@ def check_layers(found: Any, wanted: nn.Module, path: str, file: WeightFile) -> 
         raise file.error(f"{path} has the parts {', '.join(children) or 'none'}, expected {', '.join(ours) or 'none'}")
     for name, child in ours.items():
         theirs = children[name]
-        if isinstance(theirs, Instance) and theirs.short_name != type(child).__name__:
-            raise file.error(f"{path}.{name} is {theirs.short_name}, expected {type(child).__name__}")
-        check_layers(theirs, child, f"{path}.{name}", file)
+        if isinstance(theirs, Instance):
+            kind = (names or {}).get(theirs.short_name, theirs.short_name)
+            if kind != type(child).__name__:
+                raise file.error(f"{path}.{name} is {theirs.short_name}, expected {type(child).__name__}")
+        check_layers(theirs, child, f"{path}.{name}", file, names)
 
 
 def _even(value: Any) -> Any:

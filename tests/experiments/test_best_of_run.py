@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import pytest
 import torch
 import yaml
 from skimage.metrics import structural_similarity
+from torch import Tensor
 
+from datamodules.batch import VideoBatch
 from datamodules.synthetic.shape_motion import ShapeMotion
 from experiments.cli import main
+from lightning_modules import evaluation
 from lightning_modules.baselines.noise import Noise
-from lightning_modules.contract import ClipNoise
+from lightning_modules.contract import ClipNoise, Method
 from lightning_modules.evaluation import run_protocol
 from metrics.base import to_uint8
 from metrics.pixel import L1
@@ -128,7 +132,8 @@ def test_the_best_checkpoint_can_go_by_the_best_sample(tmp_path: Path, monkeypat
     assert state["callbacks"]["Checkpoint"]["best_value"] == lowest
 
 
-def test_a_signal_is_heeded_between_samples() -> None:
+def test_a_signal_is_heeded_between_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "AT_ONCE", 32)  # clips: one sample of a batch
     asked: list[int] = []
 
     def interrupted() -> bool:
@@ -142,3 +147,19 @@ def test_a_signal_is_heeded_between_samples() -> None:
     assert len(asked) == 3
     done = run_protocol(method, data, protocol, suite)
     assert done is not None and list(done) == ["l1_best", "l1_mean", "l1_worst"]
+    monkeypatch.setattr(evaluation, "AT_ONCE", 96)  # three samples, then the fourth
+    together: list[int] = []
+    monkeypatch.setattr(method, "sample_many", counted(method, together))
+    assert run_protocol(method, data, protocol, suite) == done
+    assert together == [3, 1]
+
+
+def counted(method: Method, calls: list[int]) -> Callable[..., Tensor]:
+    """`sample_many` that notes how many samples are asked for at once."""
+    plain = method.sample_many
+
+    def sample_many(batch: VideoBatch, noises: list[ClipNoise]) -> Tensor:
+        calls.append(len(noises))
+        return plain(batch, noises)
+
+    return sample_many

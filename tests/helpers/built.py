@@ -26,6 +26,6 @@ def build_only(config: str, runs: Path, *argv: str) -> Any:
 def model_args(config: str) -> tuple[str, dict[str, Any]]:
     """class_path and init_args of a method config, on data of the published size where it names none."""
     given = OmegaConf.load(CONFIGS / "method" / f"{config}.yaml")
-    data = {"data": {"init_args": {"size": 64, "frames": 16, "context": 0}}}
+    data = {"data": {"init_args": {"size": 64, "frames": 16, "context": 2}}}
     whole: Any = OmegaConf.to_container(OmegaConf.merge(data, given), resolve=True)
     return whole["model"]["class_path"], whole["model"]["init_args"]

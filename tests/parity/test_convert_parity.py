@@ -4,6 +4,8 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,10 @@ from torch import Tensor
 from datamodules.errors import BenchError
 from experiments.convert import convert, methods
 from experiments.export import load_export
-from lightning_modules.formats.content import Instance, tensors
 from lightning_modules.formats.conversion import Conversion
 from lightning_modules.formats.reading import read
 from lightning_modules.mocogan.networks import VideoGenerator
+from lightning_modules.svg.blocks import batch_statistics
 from lightning_modules.tgan import convert as of_tgan
 from lightning_modules.tgan.module import TGAN
 from lightning_modules.vgan import convert as of_vgan
@@ -37,14 +39,8 @@ NOT_YET = {
     "pg2": "pg2",
     "posegan": "deformable_gan",
     "posegan-fullsave": "deformable_gan",
-    "svg-legacy": "svg",
-    "svg-zip": "svg",
-    "svgfp-legacy": "svg",
     "vid2vid-legacy": "vid2vid",
 }
-# What SVG's files name beside layers of torch.nn.
-SVG = {f"models.dcgan_64.{name}" for name in ("encoder", "decoder", "dcgan_conv", "dcgan_upconv")}
-SVG |= {"models.lstm.lstm", "models.lstm.gaussian_lstm", "argparse.Namespace", "torch.optim.adam.Adam"}
 # The live ones among the hostile files: an unsafe loader runs them.
 LIVE = {"reduce_os_system.pth", "object_array.npz"}
 
@@ -142,6 +138,37 @@ def check_tgan(folder: Path, out: Path) -> None:
     expected["vdis"].check({"p": method.critic(expected["vdis"].clips())})
 
 
+def check_svg(folder: Path, out: Path) -> None:
+    (file,) = folder.glob("*.pth")
+    expected = Expected(file)
+    said = convert("svg", [file], out)["init_args"]
+    words = expected.about["constructor"]["command_line"].split()
+    given = {name.removeprefix("--"): value for name, value in pairwise([*words, ""]) if name.startswith("--")}
+    names = {"g_dim": "g_dim", "z_dim": "z_dim", "rnn_size": "rnn_size", "channels": "channels", "n_past": "context"}
+    for option, ours in {**names, "image_width": "size"}.items():
+        assert option not in given or said[ours] == int(given[option]), option
+    learned = words[0] == "train_svg_lp.py"
+    assert said["prior"] == ("learned" if learned else "fixed")
+    assert said["skip_source"] == ("every_frame" if "last_frame_skip" in given else "svg_code")
+    narrowed = re.match(r"64 -> (\d+) ", expected.about["constructor"]["network_width_constant"])
+    assert narrowed and said["nf"] == int(narrowed[1])
+
+    network: Any = load_export(out)[0].generator
+    codes, z = expected.input["h_seq"].transpose(0, 1), expected.input["z_seq"].transpose(0, 1)
+    computed = {"frame_predictor_seq": network.frame_predictor(torch.cat([codes, z], -1))[0].transpose(0, 1)}
+    for name in ("posterior", "prior") if learned else ("posterior",):
+        believed, _ = getattr(network, name)(codes)
+        computed |= {f"{name}_mu_seq": believed.mean.transpose(0, 1)}
+        computed |= {f"{name}_logvar_seq": believed.logvar.transpose(0, 1)}
+    for mode in ("bneval", "bntrain"):
+        with batch_statistics(network) if mode == "bntrain" else nullcontext():
+            code, maps = network.encoder(expected.input["x"])
+            frames = network.decoder(expected.input["vec"], network.decoder.seen(maps))
+        every = {"encoder_h": code, "encoder_deepest_skip": maps[-1], "decoder_y": frames}
+        computed |= {f"{name}_{mode}": value for name, value in every.items()}
+    expected.check({name: computed[name] for name in expected.groups["output"]})
+
+
 def fraction(text: str) -> float:
     """`3/64 of 64..512` -> 3/64."""
     match = re.match(r"(\d+)/(\d+) ", text)
@@ -163,6 +190,9 @@ CHECKS: dict[str, Callable[[Path, Path], None]] = {
     "hostile": check_hostile,
     "mocogan-legacy": check_mocogan,
     "mocogan-zip": check_mocogan,
+    "svg-legacy": check_svg,
+    "svg-zip": check_svg,
+    "svgfp-legacy": check_svg,
     "tgan": check_tgan,
     "vgan": check_vgan,
 }
@@ -186,19 +216,8 @@ def test_official_outputs(folder: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def check_reading(folder: Path) -> None:
-    """What needs no converter: torch's state dicts, and whole modules in both of torch's formats."""
+    """What needs no converter: torch's state dicts."""
     for path in folder.glob("*.pth"):
-        if NOT_YET[folder.name] == "svg":
-            modules = {key: value for key, value in read(path, SVG).content.items() if isinstance(value, Instance)}
-            names = {"frame_predictor", "posterior", "prior", "encoder", "decoder"}
-            assert set(modules) - {"opt"} == names - ({"prior"} if folder.name.startswith("svgfp") else set())
-            other = folder.with_name("svg-zip") / path.name
-            if folder.name == "svg-legacy" and other.exists():  # made to hold the same weights
-                same = tensors(read(other, SVG).content)
-                # Not what the LSTMs carried over from the batch before, which each of the two files drew for itself.
-                mine = {name: tensor for name, tensor in tensors(modules).items() if ".hidden." not in name}
-                assert mine and all(torch.equal(tensor, same[name]) for name, tensor in mine.items())
-            continue
         official = torch.load(path, map_location="cpu", weights_only=True)
         found = read(path).content
         assert list(found) == list(official)

@@ -8,6 +8,7 @@ from torch import Tensor
 from datamodules.base import ClipData
 from datamodules.errors import BenchError
 from lightning_modules.baselines.copy_clip import CopyClip
+from lightning_modules.baselines.copy_last import CopyLast
 from lightning_modules.baselines.noise import Noise
 from lightning_modules.contract import ClipNoise, Method
 from metrics.base import to_uint8
@@ -73,3 +74,16 @@ def test_copying_data_of_another_size(squares: Data) -> None:
         CopyClip(size=64, frames=13).prepare(squares())
     with pytest.raises(BenchError, match=r"init_args.frames is 16, but the clips of squares have frames 13"):
         CopyClip(size=32, frames=16).prepare(squares())
+
+
+def test_copy_last_repeats_the_last_given_frame() -> None:
+    context = torch.rand(2, 3, 4, 8, 8)
+    method = CopyLast(size=8, frames=7)
+    clips = method.sample({"context": context}, ClipNoise(0, torch.arange(2)))
+    assert clips.shape == (2, 3, 7, 8, 8) and torch.equal(clips[:, :, :4], context)
+    assert all(torch.equal(clips[:, :, t], context[:, :, 3]) for t in (4, 5, 6))
+    with method.at_length(20):
+        assert method.sample({"context": context}, ClipNoise(0, torch.arange(2))).shape[2] == 20
+    for given in (context[:, :, :0], torch.cat([context, context], 2)):
+        with pytest.raises(BenchError, match="frames are given of clips of 7"):
+            method.sample({"context": given}, ClipNoise(0, torch.arange(2)))
