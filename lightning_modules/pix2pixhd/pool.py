@@ -1,0 +1,33 @@
+import torch
+from torch import Tensor
+
+
+class ImagePool:
+    """Fakes of earlier steps, some of which the discriminator sees again in place of new ones.
+
+    Until it is full it keeps and returns what comes. Then each fake is, with probability 1/2, exchanged for a kept one.
+
+    Args:
+        size: fakes kept; 0 returns what comes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.kept: list[Tensor] = []
+
+    def exchange(self, fakes: Tensor) -> Tensor:
+        """N C H W -> as many, some of earlier steps. Draws from torch's global CPU generator."""
+        if not self.size:
+            return fakes
+        out = []
+        for fake in fakes.detach():
+            if len(self.kept) < self.size:
+                self.kept.append(fake.clone())
+                out.append(fake)
+            elif torch.rand(()) < 0.5:
+                place = int(torch.randint(self.size, ()))
+                out.append(self.kept[place])
+                self.kept[place] = fake.clone()
+            else:
+                out.append(fake)
+        return torch.stack(out)
