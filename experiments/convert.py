@@ -34,7 +34,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="the .safetensors file to write")
     parser.add_argument("--print", action="store_true", help="list the tensors in the files and write nothing")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
-    parser.add_argument("--data", default=DATA, metavar="CONFIG", help=f"the data beside its samples (default: {DATA})")
+    parser.add_argument(
+        "--data", metavar="CONFIG", help=f"the data beside its samples (default: {DATA}, or what the method needs)"
+    )
     args = parser.parse_args(argv)
     if args.method not in methods():
         near = difflib.get_close_matches(args.method, methods(), 1)
@@ -87,14 +89,15 @@ def _read(method: str, paths: list[Path]) -> tuple[Any, list["WeightFile"]]:
     return converter, [read(path, converter.CLASSES) for path in paths]
 
 
-def convert(method: str, paths: list[Path], out: Path, data: str = DATA) -> dict[str, Any]:
+def convert(method: str, paths: list[Path], out: Path, data: str | None = None) -> dict[str, Any]:
     """Writes the generator of official files as an export.
 
     Args:
         method: a folder of lightning_modules with a `convert.py`.
         paths: the official files.
         out: file to write, ending in .safetensors.
-        data: packaged config, or a file of one, of the data that samples are written beside.
+        data: packaged config, or a file of one, of the data that samples are written beside; None takes those that
+            the method needs, or `DATA`.
 
     Returns:
         The metadata written, see `export.read_metadata`; also `official`, the files with their digests.
@@ -114,6 +117,7 @@ def convert(method: str, paths: list[Path], out: Path, data: str = DATA) -> dict
     with torch.device("meta"):
         model = build_method({"class_path": conversion.class_path, "init_args": conversion.init_args}, paths[0])
     remarks = conversion.fit(model)
+    data = data or conversion.data or DATA
     official = {path.name: _digest(path) for path in paths}
     step = max((step for step in map(_step, files) if step is not None), default=0)
     config = _config(conversion, data, model, step, official)
@@ -164,7 +168,8 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
         yaml.safe_dump(recipe, file)
         file.flush()
         words = ["--config", data, "--config", file.name]
-        return decisive_config(resolved(words + [f"--data.init_args.{key}={value}" for key, value in fitting.items()]))
+        fitted = [f"--data.init_args.{k}={list(v) if isinstance(v, tuple) else v}" for k, v in fitting.items()]
+        return decisive_config(resolved(words + fitted))
 
 
 def _name(config: dict[str, Any]) -> str:

@@ -20,6 +20,8 @@ from lightning_modules.formats.content import Instance, tensors
 from lightning_modules.formats.conversion import Conversion
 from lightning_modules.formats.reading import read
 from lightning_modules.mocogan.networks import VideoGenerator
+from lightning_modules.pix2pixhd import convert as of_pix2pixhd
+from lightning_modules.pix2pixhd.module import Pix2PixHD
 from lightning_modules.tgan import convert as of_tgan
 from lightning_modules.tgan.module import TGAN
 from lightning_modules.vgan import convert as of_vgan
@@ -32,8 +34,6 @@ PARAMETERS = FOLDERS or [Path("no_folders")]
 # Folders whose method has no converter yet -> the method: they leave this table when it gets one.
 NOT_YET = {
     "edn-zip": "everybody_dance",
-    "p2phd-legacy": "pix2pixhd",
-    "p2phd-torch03": "pix2pixhd",
     "pg2": "pg2",
     "posegan": "deformable_gan",
     "posegan-fullsave": "deformable_gan",
@@ -142,6 +142,39 @@ def check_tgan(folder: Path, out: Path) -> None:
     expected["vdis"].check({"p": method.critic(expected["vdis"].clips())})
 
 
+def check_pix2pixhd(folder: Path, out: Path) -> None:
+    files = {name: folder / f"latest_net_{name}.pth" for name in "GED"}
+    expected = {name: Expected(path) for name, path in files.items()}
+    metadata = convert("pix2pixhd", list(files.values()), out)
+    said = metadata["init_args"]
+    told = command_line(expected["G"].about["constructor"]["command_line"])
+    for name in ("label_nc", "ngf", "ndf", "n_downsample_global", "n_blocks_global", "nef", "n_downsample_E"):
+        assert said[name] == int(told[name]), name
+    assert said["feat_num"] == int(told["feat_num"]) and said["instances"]
+    generator: Any = load_export(out)[0].generator
+    expected["G"].check({"y": generator(expected["G"].input["G_x"])})
+    pictures, instances = expected["E"].input["E_x"], expected["E"].input["E_inst"][:, 0].long()
+    expected["E"].check({"feat": generator.features(pictures, instances), "unpooled": generator.encoder(pictures)})
+
+    conversion: Conversion = of_pix2pixhd.convert([read(file, of_pix2pixhd.CLASSES) for file in files.values()])
+    assert any("running_mean" in name for name in conversion.left_out) == (folder.name == "p2phd-torch03")
+    method = Pix2PixHD(**conversion.init_args).eval()
+    conversion.fit(method)
+    method.discriminator.load_state_dict(conversion.states["discriminator"])
+    expected["D"].check(judged(method.discriminator(expected["D"].input["D_x"])))
+
+
+def judged(scales: list[list[Tensor]]) -> dict[str, Tensor]:
+    """`pred_<scale>_<layer>`, the full size first."""
+    return {f"pred_{i}_{j}": maps for i, layers in enumerate(scales) for j, maps in enumerate(layers)}
+
+
+def command_line(text: str) -> dict[str, str]:
+    """`train.py --ngf 4 --no_vgg_loss` -> {"ngf": "4", "no_vgg_loss": ""}."""
+    words = re.findall(r"--(\S+)(?: (?!--)(\S+))?", text)
+    return dict(words)
+
+
 def fraction(text: str) -> float:
     """`3/64 of 64..512` -> 3/64."""
     match = re.match(r"(\d+)/(\d+) ", text)
@@ -163,6 +196,8 @@ CHECKS: dict[str, Callable[[Path, Path], None]] = {
     "hostile": check_hostile,
     "mocogan-legacy": check_mocogan,
     "mocogan-zip": check_mocogan,
+    "p2phd-legacy": check_pix2pixhd,
+    "p2phd-torch03": check_pix2pixhd,
     "tgan": check_tgan,
     "vgan": check_vgan,
 }
