@@ -87,6 +87,7 @@ class ClusterBank(nn.Module):
         number = classes_of(instances)
         known = (number >= 0) & (number < len(self.counts))
         number = number.clamp(0, len(self.counts) - 1)
+        known &= self.counts[number] > 0
         choice = (uniform * self.counts[number]).long()
         features = self.centres[number, choice] * known[..., None]  # B T H W F
         return features.movedim(-1, 2)

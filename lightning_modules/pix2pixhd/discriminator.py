@@ -47,10 +47,14 @@ class MultiscaleDiscriminator(nn.Module):
             else:
                 self.add_module(f"layer{i}", nn.Sequential(*(layer for stage in stages for layer in stage)))
 
-    def forward(self, x: Tensor) -> Judged:
-        """N input_nc H W -> see `Judged`; each halving of side n by a layer gives n/2 + 1."""
+    def forward(self, x: Tensor, skip: int = 0) -> Judged:
+        """N input_nc H W -> see `Judged`; each halving of side n by a layer gives n/2 + 1.
+
+        Args:
+            skip: scales left out, the finest first, where `x` is smaller than what they judge.
+        """
         judged = []
-        for i in reversed(range(self.num_D)):  # the official code numbers the scales from the coarsest
+        for i in reversed(range(self.num_D - skip)):  # the official code numbers the scales from the coarsest
             if self.features:
                 maps = [x]
                 for j in range(self.depth):
@@ -69,8 +73,10 @@ def parts(judged: Judged) -> tuple[Judged, Judged]:
     return [[a for a, _ in maps] for maps in halves], [[b for _, b in maps] for maps in halves]
 
 
-def judge_both(discriminator: nn.Module, real: Tensor, fake: Tensor, norm: Norm) -> tuple[Judged, Judged]:
+def judge_both(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, norm: Norm, skip: int = 0
+) -> tuple[Judged, Judged]:
     """The verdicts on real and fake pictures: in one pass, but where BatchNorm would mix them."""
     if norm == "batch":
-        return discriminator(real), discriminator(fake)
-    return parts(discriminator(torch.cat([real, fake])))
+        return discriminator(real, skip), discriminator(fake, skip)
+    return parts(discriminator(torch.cat([real, fake]), skip))

@@ -102,7 +102,7 @@ class Pix2PixHD(Method):
             )
         halvings = [n_downsample_global + n_local_enhancers] + ([n_downsample_E] if feat_num else [])
         check_divisible(size, max(halvings))
-        self.size, self.channels = size, channels
+        self.size, self.channels, self.n_local_enhancers = size, channels, n_local_enhancers
         self.norm, self.gan, self.lambda_feat, self.lambda_vgg = norm, gan, lambda_feat, lambda_vgg
         self.global_steps, self.fix_global_steps, self.betas = global_steps, fix_global_steps, betas
         self.decay = Decay(lr, constant_steps, decay_steps, decay_every)
@@ -171,7 +171,8 @@ class Pix2PixHD(Method):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""
         return [
-            torch.optim.Adam(network.parameters(), self.decay.lr, self.betas)
+            # fused: one pass over 180 million weights in place of five; equal to rounding
+            torch.optim.Adam(network.parameters(), self.decay.lr, self.betas, fused=True)
             for network in (self.generator, self.discriminator)
         ]
 
@@ -181,6 +182,10 @@ class Pix2PixHD(Method):
             return "global"
         return "enhancer" if step < self.global_steps + self.fix_global_steps else "joint"
 
+    def skipped(self, stage: Stage) -> int:
+        """Discriminators that judge sizes which the stage does not have: each has one size in all stages."""
+        return min(self.n_local_enhancers, self.discriminator.num_D - 1) if stage == "global" else 0
+
     def training_step(self, batch: VideoBatch, batch_idx: int) -> None:
         """One update of each player on the same fakes of one frame of each clip, at the step's rate and stage."""
         step = self.global_step
@@ -189,9 +194,10 @@ class Pix2PixHD(Method):
         shown, real, fake = self.make(one_frame(batch, at), self.stage(step))
         seen = self.pool.exchange(torch.cat([shown, fake.detach()], 1))
         # One pass serves both turns: the generator needs the features of real pictures, before the step.
-        on_real, on_fake = judge_both(self.discriminator, torch.cat([shown, real], 1), seen, self.norm)
+        skip = self.skipped(self.stage(step))
+        on_real, on_fake = judge_both(self.discriminator, torch.cat([shown, real], 1), seen, self.norm, skip)
         with self.players.turn("generator") as losses:
-            of_generator = self.generator_losses(shown, real, fake, on_real)
+            of_generator = self.generator_losses(shown, real, fake, on_real, skip)
             losses += of_generator.values()
         with self.players.turn("discriminator") as losses:
             of_discriminator = self.discriminator_losses(on_real, on_fake)
@@ -212,19 +218,21 @@ class Pix2PixHD(Method):
         x = shown
         if self.generator.encoder is not None:
             x = torch.cat([shown, self.generator.features(real, images["instances"])], 1)
-        fake = self.generator(x, stage)
         if stage == "global":
-            shown, real = self.generator.coarse_size(shown), self.generator.coarse_size(real)
-        return shown, real, fake
+            shown, real, x = (self.generator.coarse_size(images) for images in (shown, real, x))
+        return shown, real, self.generator(x, stage)
 
-    def generator_losses(self, shown: Tensor, real: Tensor, fake: Tensor, on_real: Judged) -> dict[str, Tensor]:
+    def generator_losses(
+        self, shown: Tensor, real: Tensor, fake: Tensor, on_real: Judged, skip: int = 0
+    ) -> dict[str, Tensor]:
         """What the generator and the encoder minimise, by name and weighted.
 
         Args:
             shown, real, fake: see `make`.
             on_real: the discriminators on `shown` and `real`.
+            skip: see `skipped`.
         """
-        judged = self.discriminator(torch.cat([shown, fake], 1))
+        judged = self.discriminator(torch.cat([shown, fake], 1), skip)
         losses = {"generator": gan_loss(judged, True, self.gan)}
         if self.lambda_feat:
             losses["feature_matching"] = self.lambda_feat * feature_matching(judged, on_real)

@@ -132,12 +132,6 @@ class LocalEnhancer(nn.Module):
                 out += [*seven(width, output_nc), nn.Tanh()]
             self.add_module(f"model{n}_2", nn.Sequential(*out))
 
-    def coarse(self, x: Tensor) -> Tensor:
-        """G1's maps for the full-size input: N input_nc H W -> N width h w, h and w those of the reduced input."""
-        for _ in range(self.n_local_enhancers):
-            x = reduce(x)
-        return self.model(x)
-
     def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
         """N input_nc H W -> N output_nc H W in [-1, 1].
 

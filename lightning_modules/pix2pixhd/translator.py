@@ -41,16 +41,16 @@ class Translator(nn.Module):
             self.register_buffer("coarse_only", torch.ones((), dtype=torch.bool))
 
     def forward(self, x: Tensor, stage: Stage = "joint") -> Tensor:
-        """N C H W -> pictures N 3 H W in [-1, 1]; in the stage `global` of G1's size."""
+        """N C H W -> pictures N 3 H W in [-1, 1]; the stage `global` takes and gives what has G1's size."""
         if isinstance(self.net, GlobalGenerator):
             return self.net(x)
         if stage == "global":
             assert self.head is not None
-            return self.head(self.net.coarse(x))
+            return self.head(self.net.model(x))
         return self.net(x, frozen=stage == "enhancer")
 
     def coarse_size(self, x: Tensor) -> Tensor:
-        """What belongs to the full-size pictures N C H W, at the size of G1's."""
+        """What has the full size, N C H W, at G1's size."""
         assert isinstance(self.net, LocalEnhancer)
         for _ in range(self.net.n_local_enhancers):
             x = reduce(x)
@@ -59,7 +59,7 @@ class Translator(nn.Module):
     def full_size(self, x: Tensor) -> Tensor:
         """Pictures of the input's size in any stage."""
         if self.head is not None and bool(self.coarse_only):
-            return F.interpolate(self(x, "global"), x.shape[2:], mode="bilinear", align_corners=False)
+            return F.interpolate(self(self.coarse_size(x), "global"), x.shape[2:], mode="bilinear", align_corners=False)
         return self(x)
 
     def features(self, pictures: Tensor, instances: Tensor) -> Tensor:
