@@ -114,6 +114,13 @@ class Method(L.LightningModule):
         finally:
             self.frames = own
 
+    def idle(self, step: int) -> frozenset[str]:
+        """Parts, by their names as `generator.face`, that the step of this number, from 0, does not train.
+
+        Of a method that is trained in stages; without them all is trained in every step.
+        """
+        return frozenset()
+
     def prepare(self, data: ClipData) -> None:
         """Called with the datamodule before sampling; reference rows that copy clips take them here."""
 

@@ -47,6 +47,11 @@ class MultiscaleDiscriminator(nn.Module):
             else:
                 self.add_module(f"layer{i}", nn.Sequential(*(layer for stage in stages for layer in stage)))
 
+    def idle(self, skip: int) -> frozenset[str]:
+        """Parts that `forward` leaves out with `skip`; only of discriminators that give their layers' maps."""
+        left_out = range(self.num_D - skip, self.num_D)
+        return frozenset(f"scale{i}_layer{j}" for i in left_out for j in range(self.depth))
+
     def forward(self, x: Tensor, skip: int = 0) -> Judged:
         """N input_nc H W -> see `Judged`; each halving of side n by a layer gives n/2 + 1.
 

@@ -182,6 +182,14 @@ class Pix2PixHD(Method):
             return "global"
         return "enhancer" if step < self.global_steps + self.fix_global_steps else "joint"
 
+    def idle(self, step: int) -> frozenset[str]:
+        """See `Method.idle`."""
+        stage = self.stage(step)
+        of_generator, of_discriminator = self.generator.idle(stage), self.discriminator.idle(self.skipped(stage))
+        return frozenset(
+            [f"generator.{part}" for part in of_generator] + [f"discriminator.{part}" for part in of_discriminator]
+        )
+
     def skipped(self, stage: Stage) -> int:
         """Discriminators that judge sizes which the stage does not have: each has one size in all stages."""
         return min(self.n_local_enhancers, self.discriminator.num_D - 1) if stage == "global" else 0

@@ -62,6 +62,13 @@ class Translator(nn.Module):
             return F.interpolate(self(self.coarse_size(x), "global"), x.shape[2:], mode="bilinear", align_corners=False)
         return self(x)
 
+    def idle(self, stage: Stage) -> frozenset[str]:
+        """Parts that a stage does not train."""
+        enhancers = getattr(self.net, "n_local_enhancers", 0)
+        if stage == "global":
+            return frozenset(f"net.model{n}_{part}" for n in range(1, enhancers + 1) for part in (1, 2))
+        return frozenset({"head"} | ({"net.model"} if stage == "enhancer" else set()))
+
     def features(self, pictures: Tensor, instances: Tensor) -> Tensor:
         """Features of objects, constant on each: N 3 H W and N H W -> N F H W."""
         assert self.encoder is not None
