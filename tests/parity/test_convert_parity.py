@@ -16,6 +16,8 @@ from torch import Tensor
 from datamodules.errors import BenchError
 from experiments.convert import convert, methods
 from experiments.export import load_export
+from lightning_modules.everybody_dance import convert as of_dance
+from lightning_modules.everybody_dance.module import EverybodyDance
 from lightning_modules.formats.content import Instance, tensors
 from lightning_modules.formats.conversion import Conversion
 from lightning_modules.formats.reading import read
@@ -33,7 +35,6 @@ FOLDERS = sorted(path for path in (Path(PARITY) / "checkpoints").glob("*") if pa
 PARAMETERS = FOLDERS or [Path("no_folders")]
 # Folders whose method has no converter yet -> the method: they leave this table when it gets one.
 NOT_YET = {
-    "edn-zip": "everybody_dance",
     "pg2": "pg2",
     "posegan": "deformable_gan",
     "posegan-fullsave": "deformable_gan",
@@ -164,6 +165,35 @@ def check_pix2pixhd(folder: Path, out: Path) -> None:
     expected["D"].check(judged(method.discriminator(expected["D"].input["D_x"])))
 
 
+def check_everybody_dance(folder: Path, out: Path) -> None:
+    files = {name: folder / f"latest_net_{name}.pth" for name in ("G", "Gface", "D", "Dface")}
+    expected = {name: Expected(path) for name, path in files.items()}
+    metadata = convert("everybody_dance", list(files.values()), out)
+    said, constructor = metadata["init_args"], expected["G"].about["constructor"]
+    told = command_line(constructor["command_line"])
+    for name in ("ngf", "ndf", "n_downsample_global", "n_blocks_global"):
+        assert said[name] == int(told[name]), name
+    assert said["face_ngf"] == constructor["face_generator_ngf"]
+    assert said["face_ndf"] == constructor["face_discriminator_ndf"]
+    generator: Any = load_export(out)[0].generator
+    assert generator.face_trained
+    expected["G"].check({"y": generator.body(expected["G"].input["G_x"])})
+    expected["Gface"].check({"y": generator.face(expected["Gface"].input["Gface_x"])})
+
+    conversion: Conversion = of_dance.convert([read(file, of_dance.CLASSES) for file in files.values()])
+    method = EverybodyDance(**conversion.init_args)
+    conversion.fit(method)
+    method.discriminator.load_state_dict(conversion.states["discriminator"])
+    expected["D"].check(judged(method.discriminator(expected["D"].input["D_x"])))
+    face, squares = method.face_discriminator, expected["Dface"].input["Dface_x"]
+    assert face is not None
+    computed = {}
+    for mode in ("eval", "train"):
+        face.load_state_dict(conversion.states["face_discriminator"])
+        computed[f"pred_{mode}"] = face.train(mode == "train")(squares)
+    expected["Dface"].check(computed)
+
+
 def judged(scales: list[list[Tensor]]) -> dict[str, Tensor]:
     """`pred_<scale>_<layer>`, the full size first."""
     return {f"pred_{i}_{j}": maps for i, layers in enumerate(scales) for j, maps in enumerate(layers)}
@@ -193,6 +223,7 @@ def check_hostile(folder: Path, out: Path) -> None:
 
 
 CHECKS: dict[str, Callable[[Path, Path], None]] = {
+    "edn-zip": check_everybody_dance,
     "hostile": check_hostile,
     "mocogan-legacy": check_mocogan,
     "mocogan-zip": check_mocogan,
