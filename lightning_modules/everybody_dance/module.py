@@ -108,7 +108,7 @@ class EverybodyDance(Method):
         super().__init__()
         _check(size, channels, rollout, n_downsample_global + n_local_enhancers)
         if face:
-            check_divisible(face_size, face_n_downsample)
+            check_divisible(face_size, face_n_downsample, "face_size")
             if face_size > min(height_width(size)):
                 raise BenchError(f"model.init_args.face_size is {face_size}, larger than the frames of size {size}")
         check_stages(n_local_enhancers, face, global_steps, face_steps, face_fix_steps, decay_share)

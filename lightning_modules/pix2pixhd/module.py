@@ -310,11 +310,11 @@ class Pix2PixHD(Method):
         self.pool.kept = [fake.to(self.device) for fake in checkpoint.get("pool", [])]
 
 
-def check_divisible(size: Size, halvings: int) -> None:
-    """Raises `BenchError` unless both sides divide by the networks' factor."""
+def check_divisible(size: Size, halvings: int, argument: str = "size") -> None:
+    """Raises `BenchError` unless both sides divide by the networks' factor, and the smallest map can be mirrored."""
     factor = 1 << halvings
-    if any(side < factor or side % factor for side in height_width(size)):
+    if any(side < 2 * factor or side % factor for side in height_width(size)):
         raise BenchError(
-            f"model.init_args.size must be a multiple of {factor} for {halvings} halvings, found {size}; choose such a "
-            "size, or fewer halvings by n_downsample_global"
+            f"model.init_args.{argument} must be a multiple of {factor} for {halvings} halvings, and at least "
+            f"{2 * factor}, found {size}; choose such a size, or fewer halvings"
         )

@@ -16,7 +16,10 @@ from lightning_modules.everybody_dance.module import EverybodyDance, pairs
 from lightning_modules.everybody_dance.networks import FaceDiscriminator
 from lightning_modules.everybody_dance.stages import Stages
 from lightning_modules.pix2pixhd.discriminator import MultiscaleDiscriminator
+from lightning_modules.pix2pixhd.losses import perceptual
 from lightning_modules.pix2pixhd.networks import GlobalGenerator, LocalEnhancer
+from metrics.features.vgg import Vgg19Features
+from metrics.weights import MissingWeights
 from tests.helpers.pix2pixhd_step import a_batch, train
 
 SMALL: dict[str, Any] = {
@@ -247,7 +250,7 @@ def test_rate_begins_anew_in_each_stage() -> None:
     [
         ({"size": 20}, "size must be a multiple of 8"),
         ({"size": (32, 36)}, r"multiple of 8 .* found \(32, 36\)"),
-        ({"face_size": 7}, "multiple of 2"),
+        ({"face_size": 7}, "face_size must be a multiple of 2"),
         ({"face_size": 64}, "face_size is 64, larger than the frames"),
         ({"channels": 1}, "channels must be 3, found 1"),
         ({"rollout": 1}, "rollout must be at least 2"),
@@ -276,3 +279,33 @@ def test_data_that_do_not_fit() -> None:
 def test_needs() -> None:
     assert EverybodyDance.needs() == {"video", "condition", "face_box"}
     assert EverybodyDance.needs(face=False) == {"video", "condition"}
+
+
+@pytest.mark.parametrize(("step", "of_two_frames"), [(0, 1.0), (2, 2.0), (4, 2.0)])
+def test_perceptual_loss_is_the_sum_of_two_frames_and_half_of_it_for_g1_alone(step: int, of_two_frames: float) -> None:
+    method = small(lambda_vgg=10.0, face_size=16)
+    torch.manual_seed(1)
+    method._vgg = [Vgg19Features(4)]
+    batch = dancers(frames=2)
+    poses, real = ([batch[key][:, :, t] for t in (0, 1)] for key in ("condition", "video"))
+    roll = method.make(poses, real, [BOXES] * 2, step)
+    fake = pairs(roll.poses, [frame.whole for frame in roll.made])
+    on_real = method.discriminator(pairs(roll.poses, roll.real), method.skipped(step))
+    losses = method.generator_losses(roll, fake, on_real, step)
+    network = method._vgg[0]
+    frames = [perceptual(network, f.whole, true) for f, true in zip(roll.made, roll.real, strict=True)]
+    torch.testing.assert_close(losses["vgg"], 10 * of_two_frames / 2 * (frames[0] + frames[1]))
+    if step == 4:  # half of a frame's weight for each face
+        at = places(BOXES, 16, 32, 32)
+        faces = [perceptual(network, cut(f.whole, at), cut(true, at)) for f, true in zip(roll.made, real, strict=True)]
+        torch.testing.assert_close(losses["face_vgg"], 10 * 0.5 * (faces[0] + faces[1]))
+    else:
+        assert "face_vgg" not in losses
+
+
+def test_perceptual_loss_without_its_weights_is_an_error_that_tells_the_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REELBENCH_WEIGHTS", str(tmp_path))
+    with pytest.raises(MissingWeights, match="reelbench weights fetch vgg19"):
+        train(small(lambda_vgg=10.0), 1, WithFaces())

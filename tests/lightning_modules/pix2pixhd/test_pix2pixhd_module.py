@@ -69,9 +69,9 @@ def test_the_first_stage_shows_what_it_has_trained() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 36}, "size must be a multiple of 8 for 3 halvings, found 36"),
+        ({"size": 36}, "size must be a multiple of 8 for 3 halvings, and at least 16, found 36"),
         ({"size": (32, 20)}, r"multiple of 8 .* found \(32, 20\)"),
-        ({"size": 4}, "multiple of 8"),
+        ({"size": 8}, "and at least 16, found 8"),
         ({"n_local_enhancers": 1, "size": 24}, "multiple of 16 for 4 halvings"),
         ({"feat_num": 2, "n_downsample_E": 5}, "multiple of 32 for 5 halvings"),
         ({"label_nc": 0, "condition_nc": 0}, "label_nc is 0 and condition_nc 0"),
@@ -81,6 +81,13 @@ def test_the_first_stage_shows_what_it_has_trained() -> None:
 def test_arguments_that_make_no_network(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         small(**{"size": 24, "n_downsample_global": 3, **options})
+
+
+def test_the_smallest_size_is_trained_and_sampled() -> None:
+    method = small(size=8, num_D=3)
+    train(method, 1, size=8)
+    batch: Any = a_batch(size=8)
+    assert method.sample(batch, ClipNoise(0, batch["index"])).shape == (2, 3, 1, 8, 8)
 
 
 def spoilt(**changes: Any) -> Any:

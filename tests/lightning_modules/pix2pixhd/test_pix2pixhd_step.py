@@ -169,6 +169,19 @@ def test_pool_gives_new_fakes_until_it_is_full_and_then_half_of_them() -> None:
     assert torch.equal(ImagePool(0).exchange(first), first)
 
 
+def test_discriminators_see_fakes_of_earlier_steps() -> None:
+    judged: list[Tensor] = []
+    method = small(pool_size=2, lambda_feat=0)
+    method.discriminator.register_forward_pre_hook(lambda _, given: judged.append(given[0].detach().clone()))
+    torch.manual_seed(0)
+    train(method, 8)
+    fakes = [both[2:] for both in judged[::2]]  # every second pass is the generator's
+    assert len(fakes) == 8 and len(method.pool.kept) == 2
+    earlier = {tuple(f.flatten()[:50].tolist()) for step in fakes[:1] for f in step}
+    again = [tuple(f.flatten()[:50].tolist()) in earlier for step in fakes[1:] for f in step]
+    assert any(again) and not all(again)
+
+
 def test_perceptual_loss_without_its_weights_is_an_error_that_tells_the_way(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
