@@ -119,6 +119,8 @@ def test_pairs_hold_both_poses_then_both_frames() -> None:
 def test_sampling_goes_from_frame_to_frame_after_zeros() -> None:
     method = small(global_steps=0).eval()
     method.generator.face_trained.fill_(True)
+    assert method.generator.face is not None
+    method.generator.face.get_parameter("model.12.bias").data[0] = 3.0  # it leads red beyond the range
     batch = dancers()
     sampled = method.sample(batch, ClipNoise(0, batch["index"]))
     poses = (batch["condition"] + 1) / 2
@@ -128,6 +130,7 @@ def test_sampling_goes_from_frame_to_frame_after_zeros() -> None:
         before = method.generator.with_face(poses[:, :, t], body, BOXES).whole
         assert not torch.equal(before, body)
         torch.testing.assert_close(sampled[:, :, t], before.clamp(-1, 1), rtol=0, atol=1e-4)
+        assert before.max() > 1.1
     signed = small(global_steps=0, pose_range="signed").eval()
     assert not torch.allclose(signed.sample(batch, ClipNoise(0, batch["index"])), sampled, atol=1e-2)
 
@@ -235,6 +238,24 @@ def test_which_frames_box_is_taken(which: str, expected: tuple[int, int]) -> Non
     batch["face_box"][:, 1] += 2
     boxes = method.roll(batch, step=2).boxes
     assert all(torch.equal(box, batch["face_box"][:, t]) for box, t in zip(boxes, expected, strict=True))
+
+
+@pytest.mark.parametrize(("steps", "coarse", "face"), [(1, True, False), (3, False, False), (5, False, True)])
+def test_sampling_shows_what_the_stage_has_trained(steps: int, coarse: bool, face: bool) -> None:
+    method = small()
+    train(method, steps, WithFaces())
+    method.eval()
+    batch = dancers(frames=1)
+    sampled = method.sample(batch, ClipNoise(0, batch["index"]))[:, :, 0]
+    pose = (batch["condition"][:, :, 0] + 1) / 2
+    x = torch.cat([pose, torch.zeros_like(pose)], 1)
+    body = method.generator.body
+    if coarse:
+        small_one = body(body.coarse_size(x), "global")
+        expected = torch.nn.functional.interpolate(small_one, (32, 32), mode="bilinear", align_corners=False)
+    else:
+        expected = method.generator.with_face(pose, body(x), BOXES).whole if face else body(x)
+    torch.testing.assert_close(sampled, expected.clamp(-1, 1), rtol=0, atol=1e-4)
 
 
 def test_rate_begins_anew_in_each_stage() -> None:
