@@ -14,8 +14,7 @@ if TYPE_CHECKING:  # --help is quick without torch
     from lightning_modules.formats.conversion import Conversion
 
 METHODS = Path(lightning_modules.__file__).parent
-# Embedded data: sampling asks for some, official files do not name theirs. A converter may have a `DATA` of its own.
-DATA = "data/shape_motion"
+DATA = "data/shape_motion"  # embedded: sampling asks for some data, official files do not name theirs
 FITTED = ("size", "frames", "channels", "context")  # of a method and its data alike
 
 
@@ -36,7 +35,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="the .safetensors file to write")
     parser.add_argument("--print", action="store_true", help="list the tensors in the files and write nothing")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
-    parser.add_argument("--data", metavar="CONFIG", help="the data beside its samples (default: an embedded set)")
+    parser.add_argument(
+        "--data", metavar="CONFIG", help=f"the data beside its samples (default: {DATA}, or what the method needs)"
+    )
     args = parser.parse_args(argv)
     if args.method not in methods():
         near = difflib.get_close_matches(args.method, methods(), 1)
@@ -96,7 +97,8 @@ def convert(method: str, paths: list[Path], out: Path, data: str | None = None) 
         method: a folder of lightning_modules with a `convert.py`.
         paths: the official files.
         out: file to write, ending in .safetensors.
-        data: packaged config, or a file of one, of the data that samples are written beside; None for an embedded set.
+        data: packaged config, or a file of one, of the data that samples are written beside; None takes those that
+            the method needs, or `DATA`.
 
     Returns:
         The metadata written, see `export.read_metadata`; also `official`, the files with their digests.
@@ -109,7 +111,6 @@ def convert(method: str, paths: list[Path], out: Path, data: str | None = None) 
     from experiments.export import build_method, write_generator
 
     converter, files = _read(method, paths)
-    named = str(data or getattr(converter, "DATA", DATA))
     conversion: Conversion = converter.convert(files)
     if "generator" not in conversion.states:
         held = ", ".join(conversion.states) or "nothing"
@@ -117,12 +118,13 @@ def convert(method: str, paths: list[Path], out: Path, data: str | None = None) 
     with torch.device("meta"):
         model = build_method({"class_path": conversion.class_path, "init_args": conversion.init_args}, paths[0])
     remarks = conversion.fit(model)
+    data = data or conversion.data or DATA
     official = {path.name: _digest(path) for path in paths}
     step = max((step for step in map(_step, files) if step is not None), default=0)
-    config = _config(conversion, named, model, step, official)
+    config = _config(conversion, data, model, step, official)
     about = {"step": step, "weights": "raw", "code_version": "official", "data": _name(config), "official": official}
     metadata = write_generator(out, conversion.states["generator"], config, about, "float32", paths[0])
-    _tell(conversion, remarks, metadata, out, named)
+    _tell(conversion, remarks, metadata, out, data)
     return metadata
 
 
@@ -146,6 +148,7 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
     stands for the seed: neither two files nor a file and a run of our own ever share a folder.
     """
     import hashlib
+    import json
     import tempfile
 
     import yaml
@@ -167,7 +170,8 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
         yaml.safe_dump(recipe, file)
         file.flush()
         words = ["--config", data, "--config", file.name]
-        return decisive_config(resolved(words + [f"--data.init_args.{key}={value}" for key, value in fitting.items()]))
+        words += [f"--data.init_args.{key}={json.dumps(value)}" for key, value in fitting.items()]
+        return decisive_config(resolved(words))
 
 
 def _name(config: dict[str, Any]) -> str:

@@ -195,6 +195,8 @@ def _set_voices() -> None:
     """Our data sets speak; Lightning's notes on what is recorded anyway, or meant for others, do not."""
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    # pix2pixHD checks batches there, the data widen them elsewhere
+    warnings.filterwarnings("ignore", message="You have overridden `on_before_batch_transfer` in `LightningModule`")
     warnings.filterwarnings("ignore", message="`isinstance.treespec, LeafSpec.` is deprecated")
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")

@@ -13,7 +13,7 @@ from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
-from lightning_modules.sizes import check_sizes
+from lightning_modules.sizes import Size, check_sizes
 
 
 class ClipNoise:
@@ -61,8 +61,9 @@ class Method(L.LightningModule):
     generator: nn.Module
     trains: ClassVar[bool] = True  # False for reference rows that have nothing to train
     any_length: ClassVar[bool] = False  # whether a trained model makes clips of other lengths; see `at_length`
-    # Of the clips that `sample` makes: side of square frames, which a method may leave to its data; T; C.
-    size: int
+    # Of the clips that `sample` makes: side of square frames or (height, width), which a method may leave to its data;
+    # T; C.
+    size: Size
     frames: int
     channels: int
 
@@ -114,6 +115,13 @@ class Method(L.LightningModule):
             yield
         finally:
             self.frames = own
+
+    def idle(self, step: int) -> frozenset[str]:
+        """Parts, by their names as `generator.face`, that the step of this number, from 0, does not train.
+
+        Of a method that is trained in stages; without them all is trained in every step.
+        """
+        return frozenset()
 
     def prepare(self, data: ClipData) -> None:
         """Called with the datamodule before sampling; reference rows that copy clips take them here."""

@@ -34,6 +34,7 @@ class Conversion:
         states: the method's attribute, such as `generator`, -> its state dict.
         files: of each of `states`, the file that it came from.
         left_out: entry of a file -> why it is not kept.
+        data: packaged config of data that the method can be sampled with; None where any will do.
     """
 
     class_path: str
@@ -41,6 +42,7 @@ class Conversion:
     states: dict[str, State] = field(default_factory=dict)
     files: dict[str, WeightFile] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    data: str | None = None
 
     def fit(self, method: nn.Module) -> list[str]:
         """Makes `states` load into the networks of `method`, which may lie on the meta device.

@@ -76,6 +76,7 @@ class MoCoGAN(LearnsCategories):
     """
 
     generator: VideoGenerator
+    size: int
     any_length = True
 
     def __init__(

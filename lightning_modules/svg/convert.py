@@ -51,7 +51,7 @@ def convert(files: Sequence[WeightFile]) -> Conversion:
         raise file.error(str(error)) from None
     for name, part in parts.items():
         _check(part, wanted.get_submodule(name), name, file)
-    conversion = Conversion(CLASS_PATH, init_args)
+    conversion = Conversion(CLASS_PATH, init_args, data=DATA)
     conversion.states["generator"] = {
         f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in module_state(part).items()
     }

@@ -18,9 +18,13 @@ from torch import Tensor
 from datamodules.errors import BenchError
 from experiments.convert import convert, methods
 from experiments.export import load_export
+from lightning_modules.everybody_dance import convert as of_dance
+from lightning_modules.everybody_dance.module import EverybodyDance
 from lightning_modules.formats.conversion import Conversion
 from lightning_modules.formats.reading import read
 from lightning_modules.mocogan.networks import VideoGenerator
+from lightning_modules.pix2pixhd import convert as of_pix2pixhd
+from lightning_modules.pix2pixhd.module import Pix2PixHD
 from lightning_modules.svg.blocks import batch_statistics
 from lightning_modules.tgan import convert as of_tgan
 from lightning_modules.tgan.module import TGAN
@@ -33,9 +37,6 @@ FOLDERS = sorted(path for path in (Path(PARITY) / "checkpoints").glob("*") if pa
 PARAMETERS = FOLDERS or [Path("no_folders")]
 # Folders whose method has no converter yet -> the method: they leave this table when it gets one.
 NOT_YET = {
-    "edn-zip": "everybody_dance",
-    "p2phd-legacy": "pix2pixhd",
-    "p2phd-torch03": "pix2pixhd",
     "pg2": "pg2",
     "posegan": "deformable_gan",
     "posegan-fullsave": "deformable_gan",
@@ -169,6 +170,68 @@ def check_svg(folder: Path, out: Path) -> None:
     expected.check({name: computed[name] for name in expected.groups["output"]})
 
 
+def check_pix2pixhd(folder: Path, out: Path) -> None:
+    files = {name: folder / f"latest_net_{name}.pth" for name in "GED"}
+    expected = {name: Expected(path) for name, path in files.items()}
+    metadata = convert("pix2pixhd", list(files.values()), out)
+    said = metadata["init_args"]
+    told = command_line(expected["G"].about["constructor"]["command_line"])
+    for name in ("label_nc", "ngf", "ndf", "n_downsample_global", "n_blocks_global", "nef", "n_downsample_E"):
+        assert said[name] == int(told[name]), name
+    assert said["feat_num"] == int(told["feat_num"]) and said["instances"]
+    generator: Any = load_export(out)[0].generator
+    expected["G"].check({"y": generator(expected["G"].input["G_x"])})
+    pictures, instances = expected["E"].input["E_x"], expected["E"].input["E_inst"][:, 0].long()
+    expected["E"].check({"feat": generator.features(pictures, instances), "unpooled": generator.encoder(pictures)})
+
+    conversion: Conversion = of_pix2pixhd.convert([read(file, of_pix2pixhd.CLASSES) for file in files.values()])
+    assert any("running_mean" in name for name in conversion.left_out) == (folder.name == "p2phd-torch03")
+    method = Pix2PixHD(**conversion.init_args).eval()
+    conversion.fit(method)
+    method.discriminator.load_state_dict(conversion.states["discriminator"])
+    expected["D"].check(judged(method.discriminator(expected["D"].input["D_x"])))
+
+
+def check_everybody_dance(folder: Path, out: Path) -> None:
+    files = {name: folder / f"latest_net_{name}.pth" for name in ("G", "Gface", "D", "Dface")}
+    expected = {name: Expected(path) for name, path in files.items()}
+    metadata = convert("everybody_dance", list(files.values()), out)
+    said, constructor = metadata["init_args"], expected["G"].about["constructor"]
+    told = command_line(constructor["command_line"])
+    for name in ("ngf", "ndf", "n_downsample_global", "n_blocks_global"):
+        assert said[name] == int(told[name]), name
+    assert said["face_ngf"] == constructor["face_generator_ngf"]
+    assert said["face_ndf"] == constructor["face_discriminator_ndf"]
+    generator: Any = load_export(out)[0].generator
+    assert generator.face_trained
+    expected["G"].check({"y": generator.body(expected["G"].input["G_x"])})
+    expected["Gface"].check({"y": generator.face(expected["Gface"].input["Gface_x"])})
+
+    conversion: Conversion = of_dance.convert([read(file, of_dance.CLASSES) for file in files.values()])
+    method = EverybodyDance(**conversion.init_args)
+    conversion.fit(method)
+    method.discriminator.load_state_dict(conversion.states["discriminator"])
+    expected["D"].check(judged(method.discriminator(expected["D"].input["D_x"])))
+    face, squares = method.face_discriminator, expected["Dface"].input["Dface_x"]
+    assert face is not None
+    computed = {}
+    for mode in ("eval", "train"):
+        face.load_state_dict(conversion.states["face_discriminator"])
+        computed[f"pred_{mode}"] = face.train(mode == "train")(squares)
+    expected["Dface"].check(computed)
+
+
+def judged(scales: list[list[Tensor]]) -> dict[str, Tensor]:
+    """`pred_<scale>_<layer>`, the full size first."""
+    return {f"pred_{i}_{j}": maps for i, layers in enumerate(scales) for j, maps in enumerate(layers)}
+
+
+def command_line(text: str) -> dict[str, str]:
+    """`train.py --ngf 4 --no_vgg_loss` -> {"ngf": "4", "no_vgg_loss": ""}."""
+    words = re.findall(r"--(\S+)(?: (?!--)(\S+))?", text)
+    return dict(words)
+
+
 def fraction(text: str) -> float:
     """`3/64 of 64..512` -> 3/64."""
     match = re.match(r"(\d+)/(\d+) ", text)
@@ -187,12 +250,15 @@ def check_hostile(folder: Path, out: Path) -> None:
 
 
 CHECKS: dict[str, Callable[[Path, Path], None]] = {
+    "edn-zip": check_everybody_dance,
     "hostile": check_hostile,
     "mocogan-legacy": check_mocogan,
     "mocogan-zip": check_mocogan,
     "svg-legacy": check_svg,
     "svg-zip": check_svg,
     "svgfp-legacy": check_svg,
+    "p2phd-legacy": check_pix2pixhd,
+    "p2phd-torch03": check_pix2pixhd,
     "tgan": check_tgan,
     "vgan": check_vgan,
 }
