@@ -54,6 +54,7 @@ class SVG(Method):
     """
 
     generator: StochasticPredictor
+    size: int
     any_length = True
 
     def __init__(

@@ -59,6 +59,7 @@ class VideoVAE(Method):
     """
 
     generator: VideoVAENetwork
+    size: int
     any_length = True
     labelled_clips: Tensor
 
