@@ -15,7 +15,7 @@ from metrics.base import MetricResult, VideoMetric, to_uint8
 from metrics.batch_part import FROM_METHOD, part
 from metrics.best_of import OVERS, Over
 from metrics.features.base import Extractor
-from metrics.frames import FrameMetric
+from metrics.frames import FrameMetric, columns
 from metrics.protocol import Protocol
 from metrics.sample_diversity import SampleMetric
 from metrics.weights import MissingWeights
@@ -207,7 +207,8 @@ class MetricSuite:
         found: dict[str, MetricResult] = {}
         for column, metric in self.metrics.items():
             if column in self._missing:
-                found[column] = MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
+                absent = MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
+                found |= dict.fromkeys(columns({column: metric}, self.protocol.samples), absent)
             elif self.protocol.samples > 1 and isinstance(metric, FrameMetric):
                 found |= {f"{column}_{over}": self._result(metric, over) for over in OVERS}
             else:
