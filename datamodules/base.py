@@ -204,10 +204,19 @@ class ClipData(L.LightningDataModule):
 
         Stores list videos by category, so clips follow a permutation of the videos: the first 256 of a larger split are
         as mixed as the split.
+
+        Raises:
+            BenchError: a video has fewer than `frames` frames.
         """
         numbers = np.array(index, dtype=np.int64)
-        lengths = self.store(split).lengths
+        store = self.store(split)
+        lengths = store.lengths
         videos = permutation(len(lengths), seed, f"eval {split}", 0)[numbers % len(lengths)]
+        for video in videos[lengths[videos] < frames][:1].tolist():
+            raise BenchError(
+                f"{self.name}: clips of {frames} frames were asked for, but {store.names[video]} has {lengths[video]}; "
+                "lower protocol.frames"
+            )
         uniform = np.array([keyed_rng("eval", seed, i).random(2) for i in index]).reshape(-1, 2)
         at = windows(lengths[videos], frames, stride, uniform[:, 0])
         return self.batch(split, videos, at, numbers, uniform[:, 1])

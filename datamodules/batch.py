@@ -13,7 +13,7 @@ class VideoBatch(TypedDict, total=False):
 
     - frames (`video`, `context`, `source`, `condition`): uint8 -> float32 in [-1, 1]
     - `mask`, `source_mask`: uint8 0..255 -> float32 in [0, 1]
-    - `labels`, `instances`, `source_labels`: any integers -> int64
+    - `labels`, `instances`, `source_labels`, `bounces`: any integers -> int64
     - `flow`, `flow_back`: int16 in 1/32 pixel, as the cache holds it -> float32 in pixels; float32 stays
     - `flow_valid`, `flow_back_valid`: uint8 0 or 1 -> float32
     """
@@ -34,6 +34,7 @@ class VideoBatch(TypedDict, total=False):
     flow_back_valid: Tensor  # B 1 T-1 H W, 1 where the pixel of frame t+1 was seen in frame t
     mask: Tensor  # B 1 T H W
     face_box: Tensor  # B T 4: y0, y1, x0, x1 in pixels, the far ends exclusive; all 0 where there is no face
+    bounces: Tensor  # B T: bounces off a wall since the frame before, at the first frame that shows where they led
     attributes: dict[str, Tensor]  # each B int64, such as category, subject
     requested: dict[str, Tensor]  # each B int64: the attributes that the method was asked for, where it was
     index: Tensor  # B int64, the clip's number in its split: keys the noise
@@ -58,7 +59,7 @@ def _pixels(flow: Tensor) -> Tensor:
 
 WIDEN: dict[str, Callable[[Tensor], Tensor]] = {
     **dict.fromkeys(("video", "context", "source", "condition"), _levels),
-    **dict.fromkeys(("labels", "instances", "source_labels"), Tensor.long),
+    **dict.fromkeys(("labels", "instances", "source_labels", "bounces"), Tensor.long),
     **dict.fromkeys(("flow", "flow_back"), _pixels),
     **dict.fromkeys(("flow_valid", "flow_back_valid"), Tensor.float),
     **dict.fromkeys(("mask", "source_mask"), _share),

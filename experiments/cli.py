@@ -37,6 +37,7 @@ COMMANDS = {
     "weights": Command("experiments.weights", "list, fetch and verify the published weights that metrics need"),
     "classifier": Command("experiments.classifier", "train the classifier of categories that some metrics ask"),
     "represent": Command("experiments.represent", "teach a VGAN run's discriminator actions, and score it"),
+    "surprise": Command("experiments.surprise", "whether a method is unsure just when its data surprise"),
     "export": Command("experiments.export", "turn a run into one small file of generator weights with its config"),
     "sweep": Command("experiments.sweep.command", "train and score a list of runs; again: only what is missing"),
     "table": Command("experiments.table.command", "published numbers beside those that runs reproduce"),

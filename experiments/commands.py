@@ -142,7 +142,7 @@ class Commands:
 
     def _score(self, split: str) -> None:
         evaluate = next(c for c in self.trainer.callbacks if isinstance(c, Evaluate))
-        once = _Once(evaluate, split)
+        once = _Once(evaluate, split, self.folder)
         self.trainer.callbacks.append(once)
         step = self._restore_and_test()
         if once.done is None:
@@ -251,12 +251,12 @@ def _decided(told: dict[str, Any], folder: Path) -> str:
 class _Once(Callback):
     """Runs the evaluation where a restored model and all ranks are there: in Lightning's test hook."""
 
-    def __init__(self, evaluate: Evaluate, split: str) -> None:
-        self.evaluate, self.split = evaluate, split
+    def __init__(self, evaluate: Evaluate, split: str, folder: Path) -> None:
+        self.evaluate, self.split, self.folder = evaluate, split, folder
         self.done: Any = None
 
     def on_test_start(self, trainer: Any, pl_module: Any) -> None:
-        self.done = self.evaluate.run(trainer, pl_module, self.split)
+        self.done = self.evaluate.run(trainer, pl_module, self.split, strips=self.folder)
 
 
 class _Sampler(Callback):

@@ -166,6 +166,23 @@ class Method(L.LightningModule):
         """
         return {}
 
+    def uncertainty(self, batch: VideoBatch) -> Tensor:
+        """How unsure the method is of each frame before it sees it, such as a prior's mean standard deviation.
+
+        Frame t is judged from the true frames before it, so that the number says when the data surprise, not when the
+        method errs (SVG, Denton and Fergus 2018, figure 6). No randomness.
+
+        Args:
+            batch: widened, on the method's device.
+
+        Returns:
+            B T float; NaN where a frame has no number, as the first.
+
+        Raises:
+            BenchError: the method has no such number.
+        """
+        raise BenchError(f"{type(self).__name__} does not say how unsure it is: it has no `uncertainty`")
+
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """`Evaluate` samples in its own loop; Lightning wants the step to exist."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from datamodules.base import ClipData
 from datamodules.batch import VideoBatch, to_float
 from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.strips import Strips
 from metrics.base import MetricResult
 from metrics.protocol import Protocol
 from metrics.suite import MetricSuite
@@ -49,6 +50,7 @@ def run_protocol(
     world: int = 1,
     interrupted: Callable[[], bool] = never,
     progress: Callable[[int, int], None] | None = None,
+    strips: Strips | None = None,
 ) -> dict[str, MetricResult] | None:
     """Samples `protocol.n_fake` clips and scores them against `protocol.n_real` real ones.
 
@@ -59,6 +61,7 @@ def run_protocol(
     Args:
         interrupted: asked before clips are made, collectively; True breaks off.
         progress: called with (clips done, clips in all) on this rank.
+        strips: is shown every sample of every batch.
 
     Returns:
         None when broken off, else a result for each metric.
@@ -95,6 +98,8 @@ def run_protocol(
                 # From noise of its own: a generator that was drawn from would not give the same again.
                 batch["requested"] = dict(method.requested(batch, noise(batch, sample)))
                 suite.update(fake, batch["video"][:n_real], batch, sample)
+                if strips is not None and n_fake:
+                    strips.add(batch, fake, sample)
         if progress:
             progress(min(start + batch_size, len(numbers)), len(numbers))
     return suite.results()

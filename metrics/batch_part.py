@@ -9,7 +9,7 @@ from datamodules.batch import VideoBatch, to_float
 from datamodules.tracks import BETWEEN
 
 FROM_METHOD = frozenset({"requested"})  # keys that the data cannot give
-_TIME = {"labels": 1, "instances": 1, "face_box": 1} | dict.fromkeys(
+_TIME = {"labels": 1, "instances": 1, "face_box": 1, "bounces": 1} | dict.fromkeys(
     ("video", "condition", "mask", "pose", *BETWEEN), 2
 )  # axis of time; keys that are not here have none
 

@@ -15,14 +15,17 @@ from metrics.base import MetricResult, VideoMetric, to_uint8
 from metrics.batch_part import FROM_METHOD, part
 from metrics.best_of import OVERS, Over
 from metrics.features.base import Extractor
-from metrics.frames import FrameMetric
+from metrics.frames import FrameMetric, columns
 from metrics.protocol import Protocol
+from metrics.sample_diversity import SampleMetric
 from metrics.weights import MissingWeights
 
 if TYPE_CHECKING:
     from datamodules.base import ClipData
 
 log = logging.getLogger(__name__)
+
+OF_SAMPLES = (FrameMetric, SampleMetric)  # see every sample of a clip; all others see the first alone
 
 
 class MetricSuite:
@@ -78,7 +81,7 @@ class MetricSuite:
             BenchError: a metric cannot be measured under this protocol.
         """
         self._protocol = protocol
-        if protocol.samples > 1 and not any(isinstance(m, FrameMetric) for m in self.metrics.values()):
+        if protocol.samples > 1 and not any(isinstance(m, OF_SAMPLES) for m in self.metrics.values()):
             raise BenchError(
                 f"protocol.samples is {protocol.samples}, but none of evaluate.metrics ({', '.join(self.metrics)}) "
                 "compares samples, as ssim and psnr do; add one or set it to 1"
@@ -119,7 +122,7 @@ class MetricSuite:
         """Feeds all metrics; a rank without clips may call it with none.
 
         Args:
-            sample: which of the `protocol.samples` of each clip `fake` is; all but the first feed paired metrics alone.
+            sample: which of the `protocol.samples` of each clip `fake` is; all but the first feed `OF_SAMPLES` alone.
             fake, real: B C T H W, float in [-1, 1] or uint8: the clips of `batch["index"]` whose number is below
                 `protocol.n_fake` and `n_real`, in that order, or the clips of all of `batch["index"]`.
             batch: of all its clips, whatever the metrics need beside `index`; as the data give it or widened.
@@ -145,7 +148,7 @@ class MetricSuite:
         sample: int,
     ) -> None:
         for column, metric in self.metrics.items():
-            if column in self._missing or (sample and not isinstance(metric, FrameMetric)):
+            if column in self._missing or (sample and not isinstance(metric, OF_SAMPLES)):
                 continue
 
             def known(chosen: Tensor, needs: frozenset[str] = metric.needs) -> VideoBatch:
@@ -161,7 +164,10 @@ class MetricSuite:
                     else:
                         metric.update(*given)
             else:
-                metric.update(fake, None, known(of_fake))
+                if isinstance(metric, SampleMetric):
+                    metric.update(fake, None, known(of_fake), sample)
+                else:
+                    metric.update(fake, None, known(of_fake))
                 if metric.uses_real:
                     metric.update(None, real, known(of_real))
 
@@ -186,6 +192,13 @@ class MetricSuite:
             clips = clips[chosen.to(clips.device)]
         return protocol.scored(clips if clips.dtype == torch.uint8 else to_uint8(clips))
 
+    def comparing(self) -> tuple[str, FrameMetric] | None:
+        """The first column measured here that compares frames, with its metric."""
+        for column, metric in self.metrics.items():
+            if isinstance(metric, FrameMetric) and column not in self._missing:
+                return column, metric
+        return None
+
     def results(self) -> dict[str, MetricResult]:
         """A result for each column, in the order of the config; collective under DDP.
 
@@ -194,7 +207,8 @@ class MetricSuite:
         found: dict[str, MetricResult] = {}
         for column, metric in self.metrics.items():
             if column in self._missing:
-                found[column] = MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
+                absent = MetricResult(None, None, 0, 0, metric.fingerprint, self._missing[column])
+                found |= dict.fromkeys(columns({column: metric}, self.protocol.samples), absent)
             elif self.protocol.samples > 1 and isinstance(metric, FrameMetric):
                 found |= {f"{column}_{over}": self._result(metric, over) for over in OVERS}
             else:

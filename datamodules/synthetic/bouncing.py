@@ -17,8 +17,8 @@ EVENTS = {"svg": 2, "srvp": 24}
 CLOSE = 1e-9
 
 
-def paths(rule: Rule, drawn: np.ndarray, travel: int, speed: int, stochastic: bool) -> np.ndarray:
-    """Top left corners of digits.
+def paths(rule: Rule, drawn: np.ndarray, travel: int, speed: int, stochastic: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Top left corners of digits, and their bounces.
 
     Args:
         rule: `svg` or `srvp`.
@@ -28,7 +28,8 @@ def paths(rule: Rule, drawn: np.ndarray, travel: int, speed: int, stochastic: bo
         stochastic: whether a bounce draws a new velocity; else it turns the sign.
 
     Returns:
-        int64 M T 2.
+        Corners, int64 M T 2, and bounces, int64 M T: how often a frame's way to the next one begins or is broken at a
+        wall. Their speeds show in the next frame first. A corner, where two walls are met at once, is one bounce.
     """
     frames = (drawn.shape[1] - 2) // EVENTS[rule]
     events = drawn[:, 2:].reshape(len(drawn), frames, EVENTS[rule], 2)
@@ -39,17 +40,19 @@ def paths(rule: Rule, drawn: np.ndarray, travel: int, speed: int, stochastic: bo
 
 def _svg(
     at: np.ndarray, velocity: np.ndarray, events: np.ndarray, travel: int, speed: int, stochastic: bool
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Denton and Fergus' loader: a digit that passed a wall is put back to it and what it went too far is forgotten.
 
     First y, then x: the speed along that axis is drawn from 1..speed away from the wall, the other from -speed..speed,
     so x has the last word in a corner. The last row and column (`travel`) count as beyond the wall.
     """
     path = np.empty((*events.shape[:2], 2), dtype=np.int64)
+    bounces = np.zeros(events.shape[:2], dtype=np.int64)
     for frame in range(events.shape[1]):
         for axis in (0, 1):
             low = at[:, axis] < 0
             hit = low | (at[:, axis] >= travel)
+            bounces[hit, frame] = 1
             at[:, axis] = np.clip(at[:, axis], 0, travel - 1)
             if stochastic:
                 away = _whole(events[:, frame, axis, 0], 1, speed)
@@ -60,12 +63,12 @@ def _svg(
                 velocity[:, axis] = np.where(hit, -velocity[:, axis], velocity[:, axis])
         path[:, frame] = at
         at += velocity
-    return path
+    return path, bounces
 
 
 def _srvp(
     start: np.ndarray, velocity: np.ndarray, events: np.ndarray, travel: int, speed: int, stochastic: bool
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Franceschi et al.'s data: bounces where and when the wall is reached, and goes on for the rest of the frame.
 
     At the wall both speeds are drawn from -speed..speed, then the sign along the wall's axis is turned away from it.
@@ -74,6 +77,7 @@ def _srvp(
     """
     at = start.astype(np.float64)
     path = np.empty((*events.shape[:2], 2), dtype=np.int64)
+    bounces = np.zeros(events.shape[:2], dtype=np.int64)
     for frame in range(events.shape[1]):
         path[:, frame] = np.rint(at)
         left = np.ones(len(at))  # of the frame's time
@@ -87,6 +91,7 @@ def _srvp(
             if not bounced.any():
                 at = np.clip(target, 0, travel)
                 break
+            bounces[:, frame] += bounced
             hit = beyond & (when <= first[:, None] + CLOSE)  # both in a corner
             until = np.where(bounced, first, left)[:, None]
             at = np.where(hit, wall, np.clip(at + until * velocity, 0, travel))
@@ -97,7 +102,7 @@ def _srvp(
                 velocity = np.where(hit, np.where(wall > 0, -1, 1) * abs(velocity), velocity)
             else:
                 velocity = np.where(hit, -velocity, velocity)
-    return path
+    return path, bounces
 
 
 def _whole(drawn: np.ndarray, low: int, high: int) -> np.ndarray:

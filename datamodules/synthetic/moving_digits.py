@@ -72,19 +72,38 @@ class MovingDigitsStore:
         # Time comes first, so more frames continue the same motion.
         return rng.random((2 + frames * EVENTS[self.rule], self.digits, 2)).transpose(1, 0, 2)
 
-    def positions(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """Top left corners, int64 B D T 2 (y, x), of `frames` (B T) of `videos` (B)."""
+    def motion(self, videos: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the digits are in `frames` (B T, rising) of `videos` (B), and how often they bounced on the way there.
+
+        Returns:
+            Top left corners, int64 B D T 2 (y, x), and the bounces since the frame before in the clip, or in the video
+            for a clip's first frame: int64 B D T. A bounce counts at the first frame that shows where the digit went.
+        """
         count = int(frames.max(initial=0)) + 1
         drawn = [self.drawn(video, count) for video in videos.tolist()]
         rows = np.concatenate([np.empty((0, 2 + count * EVENTS[self.rule], 2)), *drawn])
-        path = paths(self.rule, rows, self.size - self.side, self.speed, self.stochastic)
+        path, met = paths(self.rule, rows, self.size - self.side, self.speed, self.stochastic)
         path = path.reshape(len(videos), self.digits, count, 2)
-        return np.take_along_axis(path, frames[:, None, :, None], axis=2)
+        before = np.cumsum(met, axis=1) - met  # up to each frame
+        at = frames[:, None]  # B 1 T
+        earlier = np.concatenate([np.maximum(at[..., :1] - 1, 0), at[..., :-1]], axis=2)
+        before = before.reshape(len(videos), self.digits, count)
+        bounces = np.take_along_axis(before, at, axis=2) - np.take_along_axis(before, earlier, axis=2)
+        return np.take_along_axis(path, at[..., None], axis=2), bounces
+
+    def tracks(self, videos: np.ndarray, frames: np.ndarray, keys: frozenset[str]) -> dict[str, np.ndarray]:
+        """See `datamodules.base.TrackStore`."""
+        at, bounces = self.motion(videos, frames)
+        made = {"video": self._drawn_at(videos, at), "bounces": bounces.sum(axis=1).astype(np.int16)}
+        return {key: values for key, values in made.items() if key in keys}
 
     def gather(self, videos: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """uint8 B T H W C, in memory B C T H W."""
-        clips, steps = frames.shape
-        at = self.positions(videos, frames)
+        return self._drawn_at(videos, self.motion(videos, frames)[0]).transpose(0, 2, 3, 4, 1)
+
+    def _drawn_at(self, videos: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """uint8 B C T H W of digits at B D T 2."""
+        clips, steps = len(at), at.shape[2]
         planes = np.zeros((clips, steps, self.size, self.size), dtype=np.uint8)
         windows = sliding_window_view(planes, (self.side, self.side), axis=(2, 3), writeable=True)
         clip, step = np.indices((clips, steps))
@@ -93,8 +112,7 @@ class MovingDigitsStore:
             under, over = windows[place], self.images[self.shown[videos, digit]][:, None]
             windows[place] = under + np.minimum(over, ~under)  # ~under = 255 - under: clipped, not wrapped
         # Repeated, not broadcast: the batch is copied to the device as it lies here.
-        clips_in_memory = np.repeat(planes[:, None], self.channels, axis=1)  # B C T H W
-        return clips_in_memory.transpose(0, 2, 3, 4, 1)
+        return np.repeat(planes[:, None], self.channels, axis=1)  # B C T H W
 
     def _digest(self, pool: DigitPool) -> str:
         described = {
@@ -115,7 +133,7 @@ class MovingDigitsStore:
 
 
 class MovingDigits(FromStart):
-    """Embedded moving digits: no download, exact attributes `digit0`, `digit1`, ... (classes).
+    """Embedded moving digits: no download, exact attributes `digit0`, `digit1`, ... (classes) and `bounces`.
 
     Clips of the evaluation begin with the video and may have any length, as in the published loaders; training clips do
     so with stride 1. Those loaders draw new training clips for ever; here there are `train_videos` of them, which a
@@ -140,6 +158,7 @@ class MovingDigits(FromStart):
     """
 
     name = "moving_digits"
+    tracks = frozenset({"bounces"})
 
     def __init__(
         self,
@@ -177,8 +196,8 @@ class MovingDigits(FromStart):
 
     @classmethod
     def gives(cls, **init_args: Any) -> frozenset[str]:
-        """Clips with the digits' classes as attributes."""
-        return super().gives(**init_args) | {"attributes"}
+        """Clips with the digits' classes as attributes, and when they bounced."""
+        return super().gives(**init_args) | {"attributes", "bounces"}
 
     def open_store(self, split: str) -> Store:
         """The videos of a split, rendered when read."""

@@ -131,12 +131,13 @@ function nearest(sorted, wanted) {
   return low > 0 && wanted - sorted[low - 1] < sorted[low] - wanted ? low - 1 : low;
 }
 
-function draw(svg, lines) {
+function draw(svg, lines, mark) {
   const width = svg.clientWidth;
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   if (!lines.length || !width) return null;
-  const [x0, x1] = range(lines, "x");
+  let [x0, x1] = range(lines, "x");
+  if (mark !== undefined) x0 = Math.min(x0, mark - (x1 - x0) * 0.02); // curves may begin behind it
   let [y0, y1] = range(lines, "y");
   const room = (y1 - y0) * 0.04;
   [y0, y1] = [y0 - room, y1 + room];
@@ -149,6 +150,10 @@ function draw(svg, lines) {
   for (const at of ticks(x0, x1, width / 80)) {
     if (x(at) > width - EDGE.right - 8 && x(at) < width - EDGE.right) continue; // would be cut off
     make("text", { x: x(at), y: HEIGHT - 5, "text-anchor": "middle" }, svg).textContent = written(at);
+  }
+  if (mark !== undefined) {
+    const line = make("line", { class: "mark", x1: x(mark), x2: x(mark), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }, svg);
+    make("title", {}, line).textContent = "end of the context";
   }
   const path = (line, values) => values.map((value, i) => `${x(line.x[i]).toFixed(1)},${y(value).toFixed(1)}`);
   for (const line of lines.filter((each) => each.low)) {
@@ -164,7 +169,7 @@ function draw(svg, lines) {
   return { x, step: (pixel) => x0 + ((pixel - EDGE.left) / (width - EDGE.left - EDGE.right)) * (x1 - x0) };
 }
 
-function chart(figure, { title, axis, lines }) {
+function chart(figure, { title, axis, lines, mark }) {
   const hidden = new Set();
   const svg = make("svg", { role: "img", tabindex: 0, "aria-label": `${title} over ${axis === "frame" ? "the frames of a clip" : "training steps"}` }, figure);
   const legend = html("div", "", figure);
@@ -183,7 +188,7 @@ function chart(figure, { title, axis, lines }) {
   };
   const redraw = () => {
     leave();
-    scale = draw(svg, shown());
+    scale = draw(svg, shown(), mark);
   };
   const point = (pixel) => {
     if (!scale) return;

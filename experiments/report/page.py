@@ -21,6 +21,7 @@ from experiments.leaderboard import add_run_arguments, default_runs
 from experiments.report.clips import Clips, read_clips
 from experiments.report.curves import charts
 from experiments.report.frame_curves import frame_charts
+from experiments.report.strips import read_predictions
 from experiments.runs import Run, read_runs
 
 HERE = Path(__file__).parent
@@ -75,7 +76,9 @@ def render(board: Board, title: str, clips: int) -> str:
     for folder, of_run in found.items():
         problems[folder] += of_run.problems
     stages = _stages(board.runs, found)
+    predicted = {run.folder: read_predictions(run.folder, clips, problems[run.folder]) for run in board.runs}
     shown = [stage["real"] for stage in stages] + [of_run.fake for of_run in found.values()]
+    shown += [list(each.pictures) for of_run in predicted.values() for each in of_run]
     script, style = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     lines = [(run, looks[run.folder]) for run in board.runs]
     content = {
@@ -88,6 +91,7 @@ def render(board: Board, title: str, clips: int) -> str:
         "why_absent": {run.folder: why for run, why in board.absent},
         "stages": stages,
         "found": found,
+        "predicted": predicted,
         "charts": frame_charts(lines) + charts(lines, problems),
         "problems": problems,
         "clip_bytes": sum(len(uri) for clips in shown for _, uri in clips),

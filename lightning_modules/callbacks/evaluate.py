@@ -1,5 +1,6 @@
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -12,6 +13,7 @@ from lightning_modules.callbacks.ema import sampling_weights, shadow_of
 from lightning_modules.callbacks.preempt import preempt_of
 from lightning_modules.contract import Method
 from lightning_modules.evaluation import run_protocol
+from lightning_modules.strips import Strips, strips_folder
 from metrics.base import MetricResult, VideoMetric
 from metrics.frames import columns
 from metrics.protocol import Protocol, ProtocolSettings
@@ -88,12 +90,13 @@ class Evaluate(L.Callback):
             logger.log_metrics(values, step=step - 1)  # the row of the step that just ended
 
     def run(
-        self, trainer: L.Trainer, method: L.LightningModule, split: str
+        self, trainer: L.Trainer, method: L.LightningModule, split: str, strips: Path | None = None
     ) -> tuple[Protocol, dict[str, MetricResult], float] | None:
         """Protocol, results and seconds; None when a signal broke it off. Collective.
 
         Args:
             split: replaces the protocol's: while training and in `validate` it is val, in `test` test.
+            strips: a run's folder, into which rank 0 writes pictures of a few predictions.
         """
         assert isinstance(method, Method)
         data: ClipData = trainer.datamodule  # type: ignore[attr-defined]
@@ -101,17 +104,22 @@ class Evaluate(L.Callback):
         started = time.monotonic()
         self._share_buffers(trainer, method)
         protocol = replace(self.protocol, split=split).resolve(data)
+        suite = MetricSuite(self.metrics)
+        kept = Strips(suite, protocol) if strips is not None and trainer.is_global_zero else None
         with sampling_weights(trainer, method), method.at_length(protocol.frames if method.any_length else None):
             results = run_protocol(
                 method,
                 data,
                 protocol,
-                MetricSuite(self.metrics),
+                suite,
                 batch_size=self.batch_size,
                 rank=trainer.global_rank,
                 world=trainer.world_size,
                 interrupted=lambda: stopper is not None and stopper.check(trainer),
+                strips=kept,
             )
+        if results is not None and strips is not None and kept is not None:
+            kept.write(strips_folder(strips, protocol))
         return None if results is None else (protocol, results, time.monotonic() - started)
 
     def _share_buffers(self, trainer: L.Trainer, method: nn.Module) -> None:

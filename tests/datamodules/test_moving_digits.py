@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from jsonargparse import ArgumentParser
 from PIL import Image
 from scipy import stats
 
 from datamodules.base import ClipData, TrainSteps
+from datamodules.batch import to_float
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
 from datamodules.synthetic.bouncing import Rule
@@ -31,7 +33,7 @@ def whole(digits: MovingDigitsStore, videos: np.ndarray, frames: int = 15) -> np
 def composed(digits: MovingDigitsStore, video: int, frames: int, side: int) -> np.ndarray:
     """T H W, digit by digit and frame by frame, each resized by Pillow."""
     pool = digit_pool("drawn", digits.split, 0)
-    at = digits.positions(np.array([video]), np.arange(frames)[None])[0]
+    at = digits.motion(np.array([video]), np.arange(frames)[None])[0][0]
     out = np.zeros((frames, digits.size, digits.size), dtype=int)
     for shown, path in zip(digits.shown[video], at, strict=True):
         glyph = Image.fromarray(pool.images[shown]).resize((side, side), Image.Resampling.BILINEAR)
@@ -125,7 +127,7 @@ def test_first_frames_of_training_clips_follow_the_published_start() -> None:
     batch = TrainSteps(data, {"clips": StreamSpec()}, 0, 0, 1)[0]
     videos = batch["index"].numpy()
     train: Any = data.store("train")
-    corners = train.positions(videos, np.zeros((2000, 1), dtype=np.int64))[:, 0, 0]
+    corners = train.motion(videos, np.zeros((2000, 1), dtype=np.int64))[0][:, 0, 0]
     expected = train.gather(videos, np.tile([0, 1], (2000, 1)))
     np.testing.assert_array_equal(batch["video"].numpy(), expected.transpose(0, 4, 1, 2, 3))
     for axis in (0, 1):
@@ -153,8 +155,8 @@ def test_evaluation_clips_begin_with_the_video_whatever_their_length() -> None:
 def test_the_datamodule_says_what_it_gives() -> None:
     data = MovingDigits(channels=3, train_videos=40, val_videos=8)
     assert (data.channels, data.height, data.width, data.frames, data.name) == (3, 64, 64, 15, "moving_digits")
-    assert MovingDigits.gives() == {"video", "attributes"}
-    assert MovingDigits.gives(context=5) == {"video", "attributes", "context"}
+    assert MovingDigits.gives() == {"video", "attributes", "bounces"}
+    assert MovingDigits.gives(context=5) == {"video", "attributes", "bounces", "context"}
     assert [len(data.store(split).names) for split in ("train", "val", "test")] == [40, 8, 5000]
     assert MovingDigits().channels == 1
 
@@ -202,3 +204,41 @@ def test_generating_is_faster_than_any_method_reads(rule: Rule) -> None:
         whole(digits, videos)
         seconds.append(time.process_time() - start)
     assert 750 / min(seconds) > 50_000  # frames a second and core
+
+
+def test_a_bounce_stands_at_the_first_frame_that_shows_where_it_led() -> None:
+    """One digit by SVG's rule touches a wall in frame t and has left it in frame t + 1, which has the bounce."""
+    digits = store(300, digits=1)
+    at, bounces = digits.motion(np.arange(300), np.tile(np.arange(30), (300, 1)))
+    at, met = at[:, 0], bounces[:, 0] > 0  # B T 2, B T
+    assert met.mean() > 0.08 and not met[:, 0].any()
+    before, now = at[:, :-1], at[:, 1:]
+    walls = (before == 0) | (before == 31)
+    assert walls.any(axis=2)[met[:, 1:]].all()
+    away = walls & np.where(before == 0, now > before, now < before)
+    assert away.any(axis=2)[met[:, 1:]].all()
+    # Elsewhere a digit goes on as before, until it is put back to a wall that it passed.
+    straight = ~met[:, 2:] & ~walls[:, 1:].any(axis=2) & ~((now[:, 1:] == 0) | (now[:, 1:] == 31)).any(axis=2)
+    np.testing.assert_array_equal((now - before)[:, 1:][straight], (now - before)[:, :-1][straight])
+
+
+@pytest.mark.parametrize("rule", ["svg", "srvp"])
+def test_bounces_of_a_strided_clip_add_up(rule: Rule) -> None:
+    digits = store(40, rule=rule)
+    videos = np.arange(40)
+    every = digits.motion(videos, np.tile(np.arange(25), (40, 1)))[1]
+    strided = digits.motion(videos, np.tile(np.arange(0, 25, 3), (40, 1)))[1]
+    np.testing.assert_array_equal(strided[..., 1:], every[..., 1:].reshape(40, 2, 8, 3).sum(axis=3))
+    later = digits.motion(videos, np.tile(np.arange(7, 20), (40, 1)))[1]
+    np.testing.assert_array_equal(later, every[..., 7:20])  # the first frame's are those since the frame before it
+
+
+def test_a_batch_holds_the_bounces_of_all_its_digits() -> None:
+    data = MovingDigits(frames=12, train_videos=20, test_videos=20, batch_size=4)
+    batch = data.eval_batch("test", range(20), 20, 1, 0)
+    digits = data.store("test")
+    assert isinstance(digits, MovingDigitsStore) and batch["bounces"].shape == (20, 20)
+    videos = [digits.names.index(name.split("[")[0]) for name in batch["name"]]
+    bounces = digits.motion(np.array(videos), np.tile(np.arange(20), (20, 1)))[1]
+    np.testing.assert_array_equal(batch["bounces"].numpy(), bounces.sum(axis=1))
+    assert to_float(batch)["bounces"].dtype == torch.int64 and int(batch["bounces"].max()) > 1

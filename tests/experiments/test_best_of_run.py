@@ -71,7 +71,10 @@ def by_hand() -> np.ndarray:
 
 def test_best_mean_and_worst_equal_a_loop(entry: dict[str, Any], by_hand: np.ndarray) -> None:
     values = entry["values"]
-    assert list(values) == [f"{m}_{over}" for m in ("ssim", "psnr") for over in ("best", "mean", "worst")]
+    columns = [f"{m}_{over}" for m in ("ssim", "psnr") for over in ("best", "mean", "worst")]
+    assert list(values) == [*columns, "sample_diversity"]
+    # Two levels drawn uniformly from 0..255 differ by (256^2 - 1) / 6 in the square.
+    assert values["sample_diversity"]["value"] == pytest.approx(((256**2 - 1) / 6) ** 0.5, rel=0.01)
     of_samples = by_hand.mean(axis=2)
     expected = {"best": of_samples.max(1), "mean": of_samples.mean(1), "worst": of_samples.min(1)}
     for over, of_clips in expected.items():

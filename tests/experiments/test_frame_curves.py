@@ -1,5 +1,6 @@
 """Curves over the frames of a clip, from results.json to the page."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,19 @@ def test_one_chart_for_all_runs_under_a_protocol(tmp_path: Path) -> None:
         "of": f"quick-{QUICK.number_hash('ssim')}",
         "axis": "frame",
         "lines": [
-            {"label": "svg", "x": [2, 3], "y": [0.9, 0.7], "low": [0.89, 0.68], "high": [0.91, 0.72]},
+            {"label": "svg", "x": [2, 3], "y": [0.9, 0.7], "low": [0.8804, 0.6608], "high": [0.9196, 0.7392]},
             {"label": "vae", "x": [2, 3], "y": [0.9, 0.7]},
         ],
     }
     page = render(build(runs), "Curves", 0)
     assert '"axis": "frame"' in page and ", over the frames of a clip</small>" in page
+
+
+def test_the_end_of_the_context_is_marked(tmp_path: Path) -> None:
+    given = replace(QUICK, context=2)
+    write_run(tmp_path, "svg", score(given, number(given, "ssim", 0.8, better=True) | {"curve": CURVE}))
+    (chart,) = frame_charts([(run, {}) for run in read_runs([tmp_path], NOW)])
+    assert chart["mark"] == 1.5  # between the last given frame, 1, and the first predicted one
 
 
 @pytest.mark.parametrize(

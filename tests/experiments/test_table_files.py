@@ -13,8 +13,10 @@ from experiments.sweep.cell import config_name, is_there
 from experiments.sweep.file import read_sweep
 from experiments.sweep.plan import plan
 from experiments.table.file import names, read_table
+from experiments.table.markdown import as_markdown
 from experiments.table.reproduced import missing_runs, reproduce
 from experiments.table.schema import Published, Table
+from metrics.best_of import OVERS
 from tests.experiments.test_sweep_plan import TO_COME
 
 SMALLEST: dict[str, Any] = {
@@ -117,7 +119,10 @@ def test_runs_of_packaged_tables_resolve(table: Table, tmp_path: Path) -> None:
 def measured(protocol: str) -> list[str]:
     from experiments.arguments import config_path
 
-    return list(yaml.safe_load(config_path(protocol).read_text())["evaluate"]["metrics"])
+    """Its columns; where it draws several samples, those of each metric as well."""
+    evaluate = yaml.safe_load(config_path(protocol).read_text())["evaluate"]
+    several = OVERS if evaluate["protocol"].get("samples", 1) > 1 else ()
+    return [*evaluate["metrics"], *(f"{metric}_{over}" for metric in evaluate["metrics"] for over in several)]
 
 
 def test_the_sweep_makes_the_runs_that_the_table_looks_for(tmp_path: Path) -> None:
@@ -143,12 +148,42 @@ QUOTED = {
     ("tgan_4", "TGAN (SVC)", "inception score"): 11.85,
     ("vgan_ucf", "VGAN, fine-tuned", "accuracy"): 52.1,
     ("vgan_preference", "two-stream over real", "mean"): 18,
+    ("srvp_digits", "SVG", "PSNR"): 14.50,
+    ("srvp_digits", "SVG", "SSIM"): 0.7090,
+    ("srvp_digits", "SRVP", "PSNR"): 16.93,
+    ("srvp_digits", "SLAMP", "PSNR"): 18.07,
+    ("srvp_kth", "SVG", "PSNR"): 28.06,
+    ("srvp_kth", "SVG", "FVD"): 377,
+    ("srvp_kth", "SRVP", "SSIM"): 0.8697,
+    ("srvp_kth", "SV2P", "LPIPS"): 0.2049,
+    ("srvp_bair", "SVG", "PSNR"): 18.95,
+    ("srvp_bair", "SVG", "FVD"): 255,
+    ("srvp_bair", "SAVP", "FVD"): 152,
+    ("srvp_bair", "SV2P", "FVD"): 965,
+    ("castrejon_bair", "SVG-LP", "FVD"): 256.62,
+    ("grid_keypoints_kth", "SVG-LP", "PSNR"): 23.91,
+    ("bair_fvd", "SVG-FP", "FVD"): 315.5,
+    ("weizmann_entropy", "VideoVAE", "IS"): None,
+    ("svg_curves", "SVG-LP", "SSIM, best"): None,
 }
 
 
 def test_quotations() -> None:
     rows = {(table.name, row.name): row for table in PACKAGED for row in table.rows}
     assert {key: rows[key[:2]].published[key[2]].value for key in QUOTED} == QUOTED
+
+
+@pytest.mark.parametrize("table", PACKAGED, ids=lambda table: table.name)
+def test_packaged_tables_print_their_numbers(table: Table) -> None:
+    text = as_markdown(table, [], {})
+    assert table.title in text
+    for row in table.rows:
+        (line,) = [line for line in text.splitlines() if line.startswith((f"| {row.name} ", f"| *{row.name} "))]
+        cells = [cell.strip().split(" ±")[0].split(" [")[0] for cell in line.split("|")[2:]]
+        for column, cell in zip(table.columns, cells, strict=False):
+            said = row.published.get(column.name)
+            value = "–" if said is None else "not read" if said.value is None else f"{said.value:g}"
+            assert cell == value, (row.name, column.name)
 
 
 def test_list_of_tables(capsys: pytest.CaptureFixture[str]) -> None:

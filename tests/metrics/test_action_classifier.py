@@ -67,6 +67,8 @@ def test_protocols_that_ask_it(name: str, weights: Path) -> None:
     intra, inter = results["intra_entropy[action]"].value, results["inter_entropy[action]"].value
     assert intra is not None and inter is not None and intra < 0.4
     assert math.log(2) - 0.1 < inter <= math.log(2) + 1e-6
+    score = results["is1[action]"].value
+    assert score is not None and math.log(score) == pytest.approx(inter - intra, rel=1e-6)
 
 
 def test_training_repeats_itself_and_leaves_the_generator_alone() -> None:

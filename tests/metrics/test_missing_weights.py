@@ -17,9 +17,12 @@ from experiments.board_markdown import markdown
 from experiments.results import write_results
 from experiments.runs import read_runs
 from metrics.base import VideoMetric
+from metrics.best_of import OVERS
 from metrics.features.base import Extractor
 from metrics.features.i3d import I3D
+from metrics.features.lpips import load
 from metrics.frechet import FrechetDistance
+from metrics.perceptual import Lpips
 from metrics.pixel import PSNR
 from metrics.protocol import ProtocolSettings
 from metrics.suite import MetricSuite
@@ -61,6 +64,23 @@ def scored(metrics: dict[str, VideoMetric], frames: int = 9) -> MetricSuite:
     suite.prepare(data, ProtocolSettings(n_real=4, n_fake=4).resolve(data))
     suite.update(fake, real, numbered(0, 1, 2, 3))
     return suite
+
+
+@pytest.mark.usefixtures("nothing_there")
+def test_of_several_samples_best_mean_and_worst_say_so(tmp_path: Path) -> None:
+    fake, real = noise_clips(0, 4, 3, 9, 16, 16), noise_clips(1, 4, 3, 9, 16, 16)
+    data = ArrayData(val=real)
+    suite = MetricSuite({"lpips[alex]": Lpips(load), "psnr": PSNR()})
+    protocol = ProtocolSettings(n_real=4, n_fake=4, samples=2).resolve(data)
+    suite.prepare(data, protocol)
+    for sample in range(2):
+        suite.update(fake, real, numbered(0, 1, 2, 3), sample)
+    results = suite.results()
+    assert list(results) == [f"{metric}_{over}" for metric in ("lpips[alex]", "psnr") for over in OVERS]
+    assert results["lpips[alex]_best"].value is None and results["psnr_best"].value is not None
+    write_results(tmp_path, {}, protocol, results, suite.metrics, {})
+    written = json.loads((tmp_path / "results.json").read_text())["results"][protocol.hash]["values"]
+    assert written["lpips[alex]_worst"]["note"].startswith("weights missing: ")
 
 
 @pytest.mark.usefixtures("nothing_there")

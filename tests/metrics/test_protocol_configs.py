@@ -40,7 +40,8 @@ def test_every_protocol_file_scores_clips(file: Path) -> None:
     settings = replace(settings, samples=min(settings.samples, 2))
     suite = MetricSuite(metrics)
     frames = settings.frames or 8
-    real, fake = noise_clips(0, 4, 3, frames, 16, 16), noise_clips(1, 4, 3, frames, 16, 16)
+    side = 64 if "lpips[alex]" in metrics else 16  # what its backbone can take, where the weights are at hand
+    real, fake = noise_clips(0, 4, 3, frames, side, side), noise_clips(1, 4, 3, frames, side, side)
     data = ArrayData(context=min(2, frames - 1), train=real, val=real, test=real)
     protocol = settings.resolve(data)
     suite.prepare(data, protocol)

@@ -19,7 +19,7 @@ from metrics.pixel import PSNR, SSIM
 from metrics.precision_recall import Precision, Recall
 from metrics.protocol import ProtocolSettings
 from metrics.suite import MetricSuite
-from tests.metrics.array_data import ArrayData, noise_clips, numbered
+from tests.metrics.array_data import ArrayData, MeanColour, noise_clips, numbered
 
 
 def every_metric() -> dict[str, VideoMetric]:
@@ -123,6 +123,22 @@ def test_context_is_cut_where_it_is_not_scored() -> None:
     assert of_frames is not None and of_frames.frame == (0, 1, 2, 3)
     counted = replace(of_frames, frame=(2, 3, 4, 5))  # places in the whole clip
     assert values[False] == replace(alone.result(), curve=counted)
+
+
+def test_a_frechet_distance_with_and_without_the_context() -> None:
+    """Predicted frames 12 levels too bright in each of 3 channels: 3 * 12^2, and with 2 of 6 frames given 3 * 8^2."""
+    real = noise_clips(0, 8, 3, 6, 16, 16).clamp_max(200)
+    fake = real.clone()
+    fake[:, :, 2:] += 12
+    data, values = ArrayData(context=2, val=real), {}
+    for score_context in (True, False):
+        suite = MetricSuite({"frechet[colour]": FrechetDistance(MeanColour())})
+        protocol = ProtocolSettings(n_real=8, n_fake=8, score_context=score_context).resolve(data)
+        suite.prepare(data, protocol)
+        suite.update(fake, real, numbered(*range(8)))
+        values[protocol.hash] = suite.results()["frechet[colour]"].value
+    # The context spreads both sides alike, so that only the shift of the mean is left.
+    assert list(values.values()) == pytest.approx([3 * 8**2, 3 * 12**2], rel=1e-6) and len(values) == 2
 
 
 def test_context_of_all_frames_leaves_nothing_to_score() -> None:

@@ -1,14 +1,19 @@
 """The report as a reader sees it: in Chromium, from a file, without a network."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from datamodules.media import write_png
 from experiments.cli import main
+from lightning_modules.strips import ABOUT, strip
 from tests.experiments.run_folders import QUICK, number, score, write_clip, write_curves, write_run
 
 pytestmark = pytest.mark.slow
@@ -201,4 +206,28 @@ def test_phone(browser: Any, report: Path, scheme: str) -> None:
     ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(251, 251, 250)") == (scheme == "light")
     assert opened.said == []
+    opened.page.close()
+
+
+def test_predictions_and_the_end_of_the_context(browser: Any, tmp_path: Path) -> None:
+    given = replace(QUICK, context=2, samples=3)
+    curve = {"frame": [2, 3, 4], "mean": [0.9, 0.8, 0.7], "standard_error": [0.01, 0.02, 0.03], "count": 9}
+    folder = write_run(tmp_path, "svg", score(given, number(given, "ssim_best", 0.8, better=True) | {"curve": curve}))
+    strips = folder / "strips" / "quick-012345"
+    frames = np.zeros((2, 3, 5, 48, 48), dtype=np.uint8)
+    write_png(strips / "00000.png", strip(frames, [0, 1, 2, 3, 4], 2))
+    about = {"rows": ["truth", "best"], "frames": [0, 1, 2, 3, 4], "context": 2, "clips": [0]}
+    (strips / ABOUT).write_text(json.dumps({**about, "samples": 3, "chosen_by": "ssim"}))
+    page = tmp_path / "page.html"
+    assert main(["report", str(tmp_path), "-o", str(page)]) == 0
+    opened = Visit(browser, page, viewport={"width": 1280, "height": 900})
+    opened.page.locator(".predicted img").scroll_into_view_if_needed()
+    opened.until("document.querySelector('.predicted img').naturalWidth > 0")
+    assert opened.page.locator(".predicted .rows span").all_inner_texts() == ["truth", "best"]
+    figure = opened.page.locator("figure.chart")
+    figure.scroll_into_view_if_needed()
+    opened.until("document.querySelectorAll('line.mark').length == 1")
+    mark, first = (figure.locator(name).first for name in ("line.mark", "circle.point"))
+    assert 46 <= float(mark.get_attribute("x1")) < float(first.get_attribute("cx"))  # the axis reaches to the mark
+    assert figure.locator("polygon.band").count() == 1 and opened.said == []
     opened.page.close()
