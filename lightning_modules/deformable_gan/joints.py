@@ -1,0 +1,33 @@
+"""Which joints of `datamodules.pose.skeletons.COCO_18` make the regions of the body that are deformed apart."""
+
+from datamodules.errors import BenchError
+from datamodules.pose.skeletons import COCO_18
+
+JOINTS = len(COCO_18)
+TORSO = tuple(COCO_18.index(name) for name in ("right_hip", "left_hip", "left_shoulder", "right_shoulder"))
+SHOULDERS = (COCO_18.index("left_shoulder"), COCO_18.index("right_shoulder"))
+KNEES = (COCO_18.index("right_knee"), COCO_18.index("left_knee"))
+HEAD = tuple(COCO_18.index(name) for name in ("nose", "right_eye", "left_eye", "right_ear", "left_ear"))
+# In the official order of regions, after torso and head: right before left.
+LIMBS = tuple(
+    (COCO_18.index(f"{side}_{upper}"), COCO_18.index(f"{side}_{lower}"))
+    for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+    for side in ("right", "left")
+)
+TWIN = (1, 0, 3, 2, 5, 4, 7, 6)  # of each limb, the same one on the other side
+OUTER = (False, False, True, True, False, False, True, True)  # calves and forearms
+REGIONS = 2 + len(LIMBS)
+
+
+def check_skeleton(name: str, where: str) -> None:
+    """Raises `BenchError` unless poses are of the skeleton whose joints the regions are made of.
+
+    Args:
+        name: of the data's skeleton.
+        where: the data, for the message.
+    """
+    if name != COCO_18.name:
+        raise BenchError(
+            f"{where} gives poses of the skeleton {name or 'unknown'}; Deformable GAN's body regions are made of the "
+            f"joints of {COCO_18.name}: choose data, or data.init_args.skeleton, with that skeleton"
+        )
