@@ -45,7 +45,7 @@ def fit_affine(start: Tensor, end: Tensor, used: Tensor) -> tuple[Tensor, Tensor
 
 
 def _normalised(points: Tensor, weight: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Points with mean 0 and mean square 2 (0 where unused), their mean ... 2, and the factor ... 1 (infinite: none)."""
+    """Points with mean 0 and mean square 2 (0: unused), their mean ... 2, the factor ... 1 (infinite: none)."""
     mean = (points * weight).sum(-2) / count
     centred = (points - mean[..., None, :]) * weight
     scale = math.sqrt(2) / (centred.square().sum((-2, -1)) / count[..., 0]).sqrt()[..., None]

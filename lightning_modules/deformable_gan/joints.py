@@ -1,6 +1,5 @@
 """Which joints of `datamodules.pose.skeletons.COCO_18` make the regions of the body that are deformed apart."""
 
-from datamodules.errors import BenchError
 from datamodules.pose.skeletons import COCO_18
 
 JOINTS = len(COCO_18)
@@ -17,17 +16,3 @@ LIMBS = tuple(
 TWIN = (1, 0, 3, 2, 5, 4, 7, 6)  # of each limb, the same one on the other side
 OUTER = (False, False, True, True, False, False, True, True)  # calves and forearms
 REGIONS = 2 + len(LIMBS)
-
-
-def check_skeleton(name: str, where: str) -> None:
-    """Raises `BenchError` unless poses are of the skeleton whose joints the regions are made of.
-
-    Args:
-        name: of the data's skeleton.
-        where: the data, for the message.
-    """
-    if name != COCO_18.name:
-        raise BenchError(
-            f"{where} gives poses of the skeleton {name or 'unknown'}; Deformable GAN's body regions are made of the "
-            f"joints of {COCO_18.name}: choose data, or data.init_args.skeleton, with that skeleton"
-        )

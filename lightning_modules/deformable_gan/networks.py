@@ -1,6 +1,7 @@
 """The networks of Deformable GAN (Siarohin et al. 2018, section 3), as the released code builds them."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -78,9 +79,7 @@ class Encoder(nn.Sequential):
     def __init__(self, inputs: int, widths: Sequence[int]) -> None:
         first = nn.Conv2d(inputs, widths[0], 3, padding=1)
         last = len(widths) - 2
-        super().__init__(
-            first, *(Down(a, b, i < last) for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)))
-        )
+        super().__init__(first, *(Down(a, b, i < last) for i, (a, b) in enumerate(pairwise(widths))))
 
     def levels(self, x: Tensor) -> list[Tensor]:
         """N C H W -> the map of every level, the largest first."""
@@ -168,6 +167,12 @@ class Generator(nn.Module):
             out.append(torch.cat([seen, asked], 1))
         return out
 
+    def dropped(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """Shapes of the maps that are dropped out of, for an image of that size."""
+        smallest = len(self.decoder)
+        widths = [m.out_channels for up in self.decoder for m in up.modules() if isinstance(m, nn.ConvTranspose2d)]
+        return [(c, height >> (smallest - i - 1), width >> (smallest - i - 1)) for i, c in enumerate(widths[:DROPPED])]
+
     def _deformed(self, features: Tensor, regions: Regions | None, places: Tensor | None) -> Tensor:
         if self.transformer is not None:
             assert places is not None
@@ -187,7 +192,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(2 * (3 + JOINTS), width, 4, stride=2)  # no padding, alone of all layers
         widths = [width, 2 * width, 4 * width, 8 * width]
-        downs = [Down(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        downs = [Down(a, b) for a, b in pairwise(widths)]
         self.rest = nn.Sequential(*downs, Down(widths[-1], 1, norm=False))
         self.apply(init_glorot)
 

@@ -15,6 +15,7 @@ from lightning_modules.deformable_gan.raster import fill_boxes, fill_quads
 
 Geometry = Literal["code", "paper"]
 NOWHERE = (1.0, 0.0, 1000.0, 0.0, 1.0, 1000.0)  # leads outside every image
+SAME = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 # The official code's measures, in shares of the torso's side but for the first two, shares of the limb.
 BACK, AHEAD, AHEAD_OUTER_MASK, AHEAD_OUTER_MAP = 0.1, 0.1, 0.5, 0.3
 HALF_WIDTH, HALF_HEAD = 0.2, 0.4
@@ -86,6 +87,14 @@ def whole_body(given: Tensor, wanted: Tensor, height: int, width: int) -> Region
     map_, fits = fit_affine(b.xy[:, joints], a.xy[:, joints], used)
     maps = _or_nowhere(map_, fits & a.all(*TORSO) & b.all(*TORSO))[:, None]
     return Regions(maps.float(), torch.ones(len(given), 1, height, width, dtype=torch.bool, device=given.device))
+
+
+def with_undeformed(regions: Regions) -> Regions:
+    """One region more, in front: the image as it is, the paper's F'_0 for the background."""
+    n, _, height, width = regions.masks.shape
+    same = regions.maps.new_tensor(SAME).expand(n, 1, -1)
+    everywhere = regions.masks.new_ones(n, 1, height, width)
+    return Regions(torch.cat([same, regions.maps], 1), torch.cat([everywhere, regions.masks], 1))
 
 
 def torso_side(person: _Person) -> Tensor:
@@ -184,8 +193,8 @@ def _paper_quads(person: _Person) -> tuple[Tensor, Tensor]:
     right_hip, left_hip, left_shoulder, right_shoulder = (person.xy[:, joint] for joint in TORSO)
     diagonals = [right_hip - left_shoulder, left_hip - right_shoulder]
     width = sum(torch.linalg.vector_norm(d, dim=-1) for d in diagonals) / 2 / 3  # N
-    *ends, there = person.ends()
-    limbs = limb_quads(*ends, width[:, None] / 2, 0.0, torch.zeros(len(LIMBS), device=width.device).double())
+    start, end, there = person.ends()
+    limbs = limb_quads(start, end, width[:, None] / 2, 0.0, width.new_zeros(len(LIMBS)))
     whole = person.all(*TORSO)
     head = person.there[:, list(HEAD)].any(-1)
     quads = torch.cat([_box(person, TORSO)[:, None], _box(person, HEAD)[:, None], limbs], 1)

@@ -24,11 +24,9 @@ class SpatialTransformer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        last = nn.Linear(32, 6)
-        self.maps = nn.Sequential(
-            *(nn.Linear(4 * JOINTS, 64), nn.LeakyReLU(SLOPE)), *(nn.Linear(64, 32), nn.LeakyReLU(SLOPE)), last
-        )
-        for layer in (self.maps[0], self.maps[2]):
+        first, second, last = nn.Linear(4 * JOINTS, 64), nn.Linear(64, 32), nn.Linear(32, 6)
+        self.maps = nn.Sequential(first, nn.LeakyReLU(SLOPE), second, nn.LeakyReLU(SLOPE), last)
+        for layer in (first, second):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         nn.init.zeros_(last.weight)

@@ -89,7 +89,7 @@ def _round(at: Tensor) -> Tensor:
 
 def _rows(x: Tensor, y: Tensor, masks: Tensor, masks_of: MaskFrame) -> Tensor:
     """int64 N h w R: rows of the pixels at whole x and y, that of zeros outside image or mask."""
-    n, h, w, r = masks.shape
+    n, h, w, _ = masks.shape
     inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
     at = torch.where(inside, y * w + x, 0.0).long()
     if masks_of == "source":
