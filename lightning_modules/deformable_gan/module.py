@@ -4,6 +4,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from datamodules.pose.maps import gaussian_maps
@@ -14,7 +15,8 @@ from lightning_modules.deformable_gan.content import Content, ContentLoss
 from lightning_modules.deformable_gan.features import Means, Units
 from lightning_modules.deformable_gan.losses import discriminator_loss, generator_loss
 from lightning_modules.deformable_gan.networks import Discriminator, Generator, WarpSkip, channels
-from lightning_modules.deformable_gan.regions import Geometry, Regions, has_torso, regions, whole_body, with_undeformed
+from lightning_modules.deformable_gan.poses import check_batch, check_training_data
+from lightning_modules.deformable_gan.regions import Geometry, Regions, regions, whole_body, with_undeformed
 from lightning_modules.deformable_gan.transformer import places
 from lightning_modules.deformable_gan.warp import Sampling
 from lightning_modules.pose_image import PoseImageMethod, Wanted, frames_of, wanted_of
@@ -104,6 +106,17 @@ class DeformableGAN(PoseImageMethod):
         """Single frames; with `fresh_batch` as many again for each half of the discriminator's turn."""
         return dict.fromkeys(STREAMS if self.fresh_batch else STREAMS[:1], StreamSpec(frames=1))
 
+    @property
+    def measures(self) -> bool:
+        """Whether regions of the body are measured from the poses."""
+        return self.generator.warp_skip in ("full", "mask")
+
+    def check_data(self, data: ClipData) -> None:
+        """See `PoseImageMethod.check_data`; also training poses without shoulders or hips."""
+        super().check_data(data)
+        if self.measures:
+            check_training_data(data)
+
     def setup(self, stage: str) -> None:
         """Also reads what the content loss needs, before training. Raises `MissingWeights`."""
         super().setup(stage)
@@ -113,13 +126,6 @@ class DeformableGAN(PoseImageMethod):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One for each player, in the order of `players`."""
         return [torch.optim.Adam(net.parameters(), self.lr, BETAS) for net in (self.generator, self.discriminator)]
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuses poses that cannot be measured while they still lie where looking costs nothing."""
-        for part in [batch[name] for name in STREAMS] if self.fresh_batch and "clips" in batch else [batch]:
-            if "pose" in part:
-                self._check_poses(part)
-        return batch
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One update of the discriminator, then one of the generator."""
@@ -186,7 +192,8 @@ class DeformableGAN(PoseImageMethod):
         Raises:
             BenchError: a pose without shoulders or hips, from which regions are measured.
         """
-        self._check_poses(batch)
+        if self.measures:
+            check_batch(batch)
         if not self.test_dropout:
             return super().sample(batch, noise)
         wanted, frames = wanted_of(batch), batch["pose"].shape[2]
@@ -195,19 +202,6 @@ class DeformableGAN(PoseImageMethod):
         parts = zip(*(part.split(self.images_at_once) for part in (*wanted, *kept)), strict=True)
         drawn = torch.cat([self.draw(Wanted(*part[:3]), part[3:]) for part in parts]).float()
         return drawn.unflatten(0, (-1, frames)).transpose(1, 2).contiguous()  # B C T H W
-
-    def _check_poses(self, batch: VideoBatch) -> None:
-        if self.generator.warp_skip not in ("full", "mask"):
-            return
-        for key, there in (("source_pose", has_torso(batch["source_pose"])), ("pose", has_torso(batch["pose"]))):
-            if not there.all():
-                at = (~there.flatten(1).all(1)).nonzero()[:, 0].tolist()
-                names = ", ".join(batch["name"][i] for i in at[:4]) if "name" in batch else f"clips {at[:4]}"
-                raise BenchError(
-                    f"{key}: shoulders or hips are missing in {len(at)} of {len(there)} clips ({names}); Deformable "
-                    f"GAN measures the body's regions from them: leave such poses out, as the published pair lists do, "
-                    "or use warp_skip none"
-                )
 
 
 def _check(height: int, width: int, encoder: Sequence[int], decoder: Sequence[int], sigma: float) -> None:

@@ -15,6 +15,7 @@ from lightning_modules.deformable_gan.regions import Regions
 Aggregate = Literal["max", "avg", "none"]
 Sampling = Literal["nearest", "bilinear"]
 MaskFrame = Literal["target", "source"]
+SPARSE = ("cpu",)  # devices on which zeros are left out of the table
 
 
 def warp(
@@ -65,7 +66,7 @@ def _pooled(rows: Tensor, maps: Tensor, masks: Tensor, step: int, aggregate: Agg
     zero, mode = n * h * w, "max" if aggregate == "max" else "sum"
     x, y = _sources(maps, h, w, step)
     table = _rows(_round(x), _round(y), masks, masks_of).reshape(zero, r)
-    if table.device.type != "cpu":
+    if table.device.type not in SPARSE:
         return F.embedding_bag(table, rows, mode=mode)
     # Most entries are zeros of the masks. Leaving them out pays on a CPU; a GPU would have to tell how many are left.
     there = table != zero
