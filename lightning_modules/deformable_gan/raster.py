@@ -13,10 +13,10 @@ def fill_quads(corners: Tensor, wanted: Tensor, out: Tensor) -> None:
     product then corrects: it is exact in whole numbers, so a pixel on an edge is inside whatever the edge's slope.
 
     Args:
-        corners: ... 4 2, float64 (x, y) in order around the region. One of no area covers the pixels that lie exactly
+        corners: R N 4 2, float64 (x, y) in order around the region. One of no area covers the pixels that lie exactly
             between its first two corners.
-        wanted: bool ..., False for those that cover nothing.
-        out: bool ... H W, written to.
+        wanted: bool R N, False for those that cover nothing.
+        out: bool R N H W, contiguous, written to.
     """
     height, width = out.shape[-2:]
     y = torch.arange(height, device=corners.device, dtype=corners.dtype)  # H
@@ -38,15 +38,26 @@ def fill_quads(corners: Tensor, wanted: Tensor, out: Tensor) -> None:
     between = (torch.minimum(above[0], below[0]) <= 0) & (torch.maximum(above[0], below[0]) >= 0)
     shut |= flat & ~(between & (cross[0] == 0))
     low = torch.where(flat, pixel[0], low).clamp(0, width)
-    high = torch.where(flat, pixel[0], high).clamp(-1, width)
-    _between(torch.where(shut, width, low), high, out)
+    high = torch.where(flat, pixel[0], high).clamp(-1, width - 1)
+    _between(torch.where(shut, width, low), torch.where(shut, -1, high), out)
 
 
 def _between(low: Tensor, high: Tensor, out: Tensor) -> None:
-    """Pixels with low <= x <= high; ends ... H in -1..width."""
-    x = torch.arange(out.shape[-1], device=low.device, dtype=torch.int16)
-    torch.ge(x, low[..., None].short(), out=out)
-    out &= x <= high[..., None].short()
+    """Pixels with low <= x <= high; `low` R ... H in 0..width, `high` in -1..width-1.
+
+    Rows are copied from a table of what lies left of each end: no row is compared pixel by pixel, and of the size of
+    the result nothing is allocated.
+    """
+    width = out.shape[-1]
+    ends = torch.arange(width + 1, device=low.device)
+    left_of = ends[:-1] < ends[:, None]  # width+1 width
+    last = high.long() + 1
+    first = torch.minimum(low.long(), last)
+    buffer = torch.empty_like(out[0]).flatten(0, -2)
+    for rows, begin, end in zip(out, first, last, strict=True):
+        filled = rows.flatten(0, -2)  # a view: regions come first in memory
+        torch.index_select(left_of, 0, end.flatten(), out=filled)
+        filled ^= torch.index_select(left_of, 0, begin.flatten(), out=buffer)
 
 
 def fill_boxes(low: Tensor, high: Tensor, wanted: Tensor, out: Tensor) -> None:

@@ -137,14 +137,14 @@ def _code(given: _Person, wanted: _Person, height: int, width: int) -> Regions:
     shown = there & whole[:, None]
     ahead_mask, ahead_map = _ahead(AHEAD_OUTER_MASK, start.device), _ahead(AHEAD_OUTER_MAP, start.device)
 
-    masks = torch.empty(len(start), REGIONS, height, width, dtype=torch.bool, device=start.device)
-    masks[:, 0] = True
+    masks = torch.empty(REGIONS, len(start), height, width, dtype=torch.bool, device=start.device)
+    masks[0] = True
     seen = wanted.there[:, list(HEAD), None]
     centre = ((wanted.xy[:, list(HEAD)] * seen).sum(1) / seen.sum(1).clamp_min(1)).trunc()  # N 2
     reach = (HALF_HEAD * wanted_side).trunc()
-    fill_boxes(centre - reach, centre + reach, seen.any(1)[:, 0] & whole, masks[:, 1])
+    fill_boxes(centre - reach, centre + reach, seen.any(1)[:, 0] & whole, masks[1])
     half = HALF_WIDTH * wanted_side
-    fill_quads(limb_quads(start, end, half, BACK, ahead_mask), shown, masks[:, 2:])
+    fill_quads(limb_quads(start, end, half, BACK, ahead_mask).transpose(0, 1), shown.T, masks[2:])
 
     twin = list(TWIN)
     own_start, own_end = (torch.where(own_there[..., None], x, x[:, twin]) for x in (own_start, own_end))
@@ -159,7 +159,7 @@ def _code(given: _Person, wanted: _Person, height: int, width: int) -> Regions:
     maps, fits = fit_affine(targets, sources, used)
     fits[:, 1] &= common[:, : len(HEAD)].any(-1)
     fits[:, 2:] &= found
-    return Regions(_or_nowhere(maps, fits & whole[:, None]), masks)
+    return Regions(_or_nowhere(maps, fits & whole[:, None]), masks.transpose(0, 1))
 
 
 def _ahead(outer: float, device: torch.device) -> Tensor:
@@ -206,6 +206,6 @@ def _paper(given: _Person, wanted: _Person, height: int, width: int) -> Regions:
     there = source_there & target_there
     maps, fits = fit_affine(target, source, there[..., None].expand(-1, -1, 4))
     there = there & fits
-    masks = torch.empty(*there.shape, height, width, dtype=torch.bool, device=there.device)
-    fill_quads(source, there, masks)
-    return Regions(_or_nowhere(maps, there), masks)
+    masks = torch.empty(*there.T.shape, height, width, dtype=torch.bool, device=there.device)
+    fill_quads(source.transpose(0, 1), there.T, masks)
+    return Regions(_or_nowhere(maps, there), masks.transpose(0, 1))

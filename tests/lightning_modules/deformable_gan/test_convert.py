@@ -24,7 +24,7 @@ def keras(network: nn.Module, first: dict[str, int]) -> Groups:
     numbers, groups = dict(first), {}
     for layer in network.modules():
         kind = {nn.Conv2d: "conv2d", nn.ConvTranspose2d: "conv2d_transpose", SampleNorm: "instance_normalization"}.get(
-            type(layer)  # type: ignore[call-overload]
+            type(layer)
         )
         if kind is None:
             continue

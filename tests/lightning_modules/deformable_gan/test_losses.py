@@ -10,6 +10,7 @@ from lightning_modules.deformable_gan.features import DEVIATION, LEVELS, MEAN, P
 from lightning_modules.deformable_gan.losses import discriminator_loss, generator_loss, nearest_neighbour
 from metrics.features.vgg import Vgg19Features
 from metrics.weights import MissingWeights
+from tests.helpers.peak_memory import peak_memory
 from tests.lightning_modules.deformable_gan.naive import all_offsets
 
 
@@ -47,6 +48,13 @@ def test_nearest_neighbour_shrinks_with_the_area_and_is_not_symmetric() -> None:
     values = [nearest_neighbour(drawn, real, area) for area in (1, 3, 5, 7)]
     assert values == sorted(values, reverse=True) and values[0] > values[-1]
     assert not torch.isclose(values[1], nearest_neighbour(real, drawn, 3))
+
+
+def test_nearest_neighbour_holds_three_feature_maps_at_most() -> None:
+    drawn, real = torch.randn(1, 64, 64, 64, requires_grad=True), torch.randn(1, 64, 64, 64)
+    held = peak_memory(lambda: torch.autograd.grad(nearest_neighbour(drawn, real, 5), drawn))
+    assert 1 < held / (real.numel() * 4) <= 3
+    assert peak_memory(lambda: all_offsets(drawn, real, 5)) / (real.numel() * 4) > 20  # of the plain form, to compare
 
 
 def test_log_losses() -> None:

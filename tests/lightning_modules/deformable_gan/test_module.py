@@ -14,7 +14,7 @@ from lightning_modules.contract import ClipNoise
 from lightning_modules.deformable_gan.losses import discriminator_loss, generator_loss
 from lightning_modules.deformable_gan.module import DeformableGAN
 from lightning_modules.deformable_gan.regions import SAME, regions, whole_body
-from lightning_modules.pose_image import wanted_of
+from lightning_modules.pose_image import frames_of, wanted_of
 from tests.helpers.built import model_args
 from tests.lightning_modules.deformable_gan.people import person, scattered
 
@@ -126,10 +126,12 @@ def test_a_step_trains_each_player_on_its_own_batch(fresh: bool, trainer: Callab
     pose = scattered(2, 3)
     before = [p.detach().clone() for p in model.parameters()]
     seen: list[Tensor] = []
-    monkeypatch.setattr(
-        "lightning_modules.deformable_gan.module.frames_of",
-        lambda video: seen.append(video) or video.flatten(0, 2).view(2, 3, 128, 64),
-    )
+
+    def frames(video: Tensor) -> Tensor:
+        seen.append(video)
+        return frames_of(video)
+
+    monkeypatch.setattr("lightning_modules.deformable_gan.module.frames_of", frames)
     trainer(1).fit(model, PairClips(pose, scattered(2, 4)))
     assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True) if b.numel() > 1)
     assert len(seen) == 2 and (seen[0] is seen[1]) == (not fresh)
@@ -137,7 +139,7 @@ def test_a_step_trains_each_player_on_its_own_batch(fresh: bool, trainer: Callab
 
 def test_regions_follow_the_option() -> None:
     given, wanted = scattered(2, 1), scattered(2, 2)
-    code, paper = (regions(given, wanted, 128, 64, geometry) for geometry in ("code", "paper"))  # type: ignore[arg-type]
+    code, paper = (regions(given, wanted, 128, 64, geometry) for geometry in ("code", "paper"))
     full = whole_body(given, wanted, 128, 64)
     for options, expected in (({}, code), ({"geometry": "paper"}, paper), ({"warp_skip": "full"}, full)):
         found = tiny(**options).regions(given, wanted)
@@ -195,8 +197,8 @@ def test_dropout_in_sampling_is_keyed_by_the_clip() -> None:
     assert drawn.shape == (2, 3, FRAMES, 128, 64) and torch.equal(drawn, model.sample(batch, noise()))
     assert not torch.allclose(drawn, model.sample(batch, noise(seed=1)))
     assert not torch.allclose(drawn[:, :, 0], drawn[:, :, 1])
-    last = {key: value[1:] for key, value in batch.items()}
-    alone = model.sample(last, ClipNoise(0, torch.tensor([1])))  # type: ignore[arg-type]
+    last: Any = {key: value[1:] for key, value in dict[str, Any](batch).items()}
+    alone = model.sample(last, ClipNoise(0, torch.tensor([1])))
     torch.testing.assert_close(alone, drawn[1:], rtol=0, atol=1e-5)
     model.images_at_once = 2  # type: ignore[misc]
     torch.testing.assert_close(model.sample(batch, noise()), drawn, rtol=0, atol=1e-5)
@@ -218,7 +220,7 @@ def test_poses_that_cannot_be_measured(key: str, what: str, trainer: Callable[..
     with pytest.raises(
         BenchError, match=rf"{key}: shoulders or hips are missing in 1 training videos of pairs \(one\)"
     ):
-        trainer(1).fit(tiny(content="l1"), PairClips(**poses))
+        trainer(1).fit(tiny(content="l1"), PairClips(poses["pose"], poses["source_pose"]))
 
 
 def test_data_that_do_not_fit() -> None:

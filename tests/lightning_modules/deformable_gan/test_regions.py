@@ -188,11 +188,12 @@ def test_fill_covers_edges_and_thin_shapes() -> None:
     box = torch.tensor([[2.0, 1], [5, 1], [5, 3], [2, 3]], dtype=torch.float64)
     thin = torch.tensor([[1.0, 2.4], [6, 2.4], [6, 2.6], [1, 2.6]], dtype=torch.float64)  # between two rows
     slope = torch.tensor([[0.0, 0], [4, 4], [4, 4.5], [0, 0.5]], dtype=torch.float64)
-    out = torch.empty(4, 8, 8, dtype=torch.bool)
-    fill_quads(torch.stack([box, thin, slope, box.flip(0)]), torch.ones(4, dtype=torch.bool), out)
+    out = torch.empty(4, 1, 8, 8, dtype=torch.bool)
+    fill_quads(torch.stack([box, thin, slope, box.flip(0)])[:, None], torch.ones(4, 1, dtype=torch.bool), out)
+    out = out[:, 0]
     expected = torch.zeros(8, 8, dtype=torch.bool)
     expected[1:4, 2:6] = True
     assert torch.equal(out[0], expected) and torch.equal(out[3], expected)
     assert not out[1].any() and torch.equal(out[2].nonzero(), torch.arange(5)[:, None].expand(-1, 2))
-    fill_quads(box[None], torch.zeros(1, dtype=torch.bool), out[:1])
+    fill_quads(box[None, None], torch.zeros(1, 1, dtype=torch.bool), out[:1, None])
     assert not out[0].any()

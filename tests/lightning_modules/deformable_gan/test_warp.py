@@ -56,7 +56,7 @@ def test_max_and_avg_of_two_regions() -> None:
     right = torch.cat([x[..., 1:], torch.zeros_like(x[..., :1])], -1)
     lower, upper = slice(H // 2, H), slice(1, H // 2)
     for sign in (1, -1):
-        largest, mean = (warp(sign * x, Regions(maps, masks), how) for how in ("max", "avg"))  # type: ignore[arg-type]
+        largest, mean = (warp(sign * x, Regions(maps, masks), how) for how in ("max", "avg"))
         torch.testing.assert_close(largest[:, :, lower], torch.maximum(sign * x, sign * right)[:, :, lower])
         # a region without a mask there offers zero
         torch.testing.assert_close(largest[:, :, upper], (sign * x)[:, :, upper].clamp_min(0))
@@ -79,9 +79,9 @@ def test_source_masks_hide_what_is_taken() -> None:
     masks[..., 5:9] = True  # columns of the given image
     moved = Regions(shifted(2, 0).maps, masks)
     for sampling in ("nearest", "bilinear"):
-        out = warp(x, moved, masks_of="source", sampling=sampling)  # type: ignore[arg-type]
+        out = warp(x, moved, masks_of="source", sampling=sampling)
         assert torch.equal(out[..., 3:7], x[..., 5:9]) and (out[..., :3] == 0).all() and (out[..., 7:] == 0).all()
-        own = warp(x, moved, sampling=sampling)  # type: ignore[arg-type]
+        own = warp(x, moved, sampling=sampling)
         assert torch.equal(own[..., 5:9], x[..., 7:11]) and (own[..., :5] == 0).all()
 
 
@@ -105,7 +105,7 @@ def test_both_tables_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one for GPUs holds all zeros, the one for CPUs leaves them out."""
     found = regions(scattered(2, 5), scattered(2, 6), 128, 64)
     x = torch.randn(2, 4, 64, 32, generator=torch.Generator().manual_seed(1))
-    expected = [warp(x, found, how) for how in ("max", "avg")]  # type: ignore[arg-type]
+    expected = [warp(x, found, how) for how in ("max", "avg")]
     monkeypatch.setattr("lightning_modules.deformable_gan.warp.SPARSE", ())
     for how, values in zip(("max", "avg"), expected, strict=True):
         torch.testing.assert_close(warp(x, found, how), values)  # type: ignore[arg-type]

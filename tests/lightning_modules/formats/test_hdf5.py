@@ -21,7 +21,7 @@ ARRAYS: dict[str, Any] = {
 CONTENT: dict[str, Any] = {
     "@layer_names": ["conv2d_1", "a", "norm_12"],
     "model": {"@weight_names": ["x:0"], "deep": {"x:0": ARRAYS["float"]}, "empty": {}},
-    **{f"many{i:02}": {"a": np.float32([i])} for i in range(20)},  # more than one node of names
+    **{f"many{i:02}": {"a": np.array([i], np.float32)} for i in range(20)},  # more than one node of names
     **ARRAYS,
 }
 
@@ -33,7 +33,7 @@ def test_groups_arrays_and_strings(tmp_path: Path, split: bool) -> None:
     assert file.content["@layer_names"] == CONTENT["@layer_names"]
     assert file.content["model"]["@weight_names"] == ["x:0"] and file.content["model"]["empty"] == {}
     found = tensors(file.content)
-    for name, value in {**ARRAYS, "model.deep.x:0": ARRAYS["float"], "many19.a": np.float32([19])}.items():
+    for name, value in {**ARRAYS, "model.deep.x:0": ARRAYS["float"], "many19.a": np.array([19], np.float32)}.items():
         expected = torch.from_numpy(np.asarray(value))
         assert found[name].dtype == expected.dtype and torch.equal(found[name], expected), name
     found["float"][:] = 0  # may be written to
