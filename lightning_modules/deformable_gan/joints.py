@@ -1,5 +1,11 @@
 """Which joints of `datamodules.pose.skeletons.COCO_18` make the regions of the body that are deformed apart."""
 
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
 from datamodules.pose.skeletons import COCO_18
 
 JOINTS = len(COCO_18)
@@ -16,3 +22,14 @@ LIMBS = tuple(
 TWIN = (1, 0, 3, 2, 5, 4, 7, 6)  # of each limb, the same one on the other side
 OUTER = (False, False, True, True, False, False, True, True)  # calves and forearms
 REGIONS = 2 + len(LIMBS)
+
+
+@cache
+def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Numbers on a device, brought there once: lists among a tensor's indices would be brought, and waited for, anew."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def pick(values: Tensor, joints: Sequence[int]) -> Tensor:
+    """N J ... -> N len(joints) ...: those joints."""
+    return values.index_select(1, constant(tuple(joints), values.device, torch.int64))

@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from lightning_modules.deformable_gan.fitting import fit_affine
-from lightning_modules.deformable_gan.joints import HEAD, KNEES, LIMBS, OUTER, REGIONS, SHOULDERS, TORSO, TWIN
+from lightning_modules.deformable_gan.joints import (
+    HEAD,
+    KNEES,
+    LIMBS,
+    OUTER,
+    REGIONS,
+    SHOULDERS,
+    TORSO,
+    TWIN,
+    constant,
+    pick,
+)
 from lightning_modules.deformable_gan.raster import fill_boxes, fill_quads
 
 Geometry = Literal["code", "paper"]
@@ -45,12 +56,12 @@ class _Person(NamedTuple):
 
     def all(self, *joints: int) -> Tensor:
         """Bool N."""
-        return self.there[:, list(joints)].all(-1)
+        return pick(self.there, joints).all(-1)
 
     def ends(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of the limbs: where they begin and end, N L 2, and whether both joints are there, bool N L."""
         start, end = ([pair[i] for pair in LIMBS] for i in (0, 1))
-        return self.xy[:, start], self.xy[:, end], self.there[:, start] & self.there[:, end]
+        return pick(self.xy, start), pick(self.xy, end), pick(self.there, start) & pick(self.there, end)
 
 
 def has_torso(pose: Tensor) -> Tensor:
@@ -83,8 +94,8 @@ def whole_body(given: Tensor, wanted: Tensor, height: int, width: int) -> Region
     """One map for all (`warp_skip: full`), fitted to shoulders, hips and the knees that both poses have; no mask."""
     a, b = _Person.of(given), _Person.of(wanted)
     joints = [*TORSO, *KNEES]
-    used = a.there[:, joints] & b.there[:, joints]
-    map_, fits = fit_affine(b.xy[:, joints], a.xy[:, joints], used)
+    used = pick(a.there, joints) & pick(b.there, joints)
+    map_, fits = fit_affine(pick(b.xy, joints), pick(a.xy, joints), used)
     maps = _or_nowhere(map_, fits & a.all(*TORSO) & b.all(*TORSO))[:, None]
     return Regions(maps.float(), torch.ones(len(given), 1, height, width, dtype=torch.bool, device=given.device))
 
@@ -92,7 +103,7 @@ def whole_body(given: Tensor, wanted: Tensor, height: int, width: int) -> Region
 def with_undeformed(regions: Regions) -> Regions:
     """One region more, in front: the image as it is, the paper's F'_0 for the background."""
     n, _, height, width = regions.masks.shape
-    same = regions.maps.new_tensor(SAME).expand(n, 1, -1)
+    same = constant(SAME, regions.maps.device, regions.maps.dtype).expand(n, 1, -1)
     everywhere = regions.masks.new_ones(n, 1, height, width)
     return Regions(torch.cat([same, regions.maps], 1), torch.cat([everywhere, regions.masks], 1))
 
@@ -125,7 +136,7 @@ def limb_quads(start: Tensor, end: Tensor, half: Tensor, back: float, ahead: Ten
 
 
 def _or_nowhere(maps: Tensor, there: Tensor) -> Tensor:
-    return torch.where(there[..., None], maps, maps.new_tensor(NOWHERE))
+    return torch.where(there[..., None], maps, constant(NOWHERE, maps.device, maps.dtype))
 
 
 def _code(given: _Person, wanted: _Person, height: int, width: int) -> Regions:
@@ -139,20 +150,18 @@ def _code(given: _Person, wanted: _Person, height: int, width: int) -> Regions:
 
     masks = torch.empty(REGIONS, len(start), height, width, dtype=torch.bool, device=start.device)
     masks[0] = True
-    seen = wanted.there[:, list(HEAD), None]
-    centre = ((wanted.xy[:, list(HEAD)] * seen).sum(1) / seen.sum(1).clamp_min(1)).trunc()  # N 2
+    seen = pick(wanted.there, HEAD)[..., None]
+    centre = ((pick(wanted.xy, HEAD) * seen).sum(1) / seen.sum(1).clamp_min(1)).trunc()  # N 2
     reach = (HALF_HEAD * wanted_side).trunc()
     fill_boxes(centre - reach, centre + reach, seen.any(1)[:, 0] & whole, masks[1])
     half = HALF_WIDTH * wanted_side
     fill_quads(limb_quads(start, end, half, BACK, ahead_mask).transpose(0, 1), shown.T, masks[2:])
 
-    twin = list(TWIN)
-    own_start, own_end = (torch.where(own_there[..., None], x, x[:, twin]) for x in (own_start, own_end))
-    found = shown & (own_there | own_there[:, twin])
+    own_start, own_end = (torch.where(own_there[..., None], x, pick(x, TWIN)) for x in (own_start, own_end))
+    found = shown & (own_there | pick(own_there, TWIN))
     targets = _points(wanted, limb_quads(start, end, half, BACK, ahead_map))
     sources = _points(given, limb_quads(own_start, own_end, HALF_WIDTH * given_side, BACK, ahead_map))
-    head = [*HEAD, *SHOULDERS]
-    common = given.there[:, head] & wanted.there[:, head]
+    common = pick(given.there, HEAD + SHOULDERS) & pick(wanted.there, HEAD + SHOULDERS)
     used = torch.zeros(targets.shape[:-1], dtype=torch.bool, device=start.device)  # N 10 7
     used[:, :, :4] = True
     used[:, 1] = common
@@ -164,7 +173,7 @@ def _code(given: _Person, wanted: _Person, height: int, width: int) -> Regions:
 
 def _ahead(outer: float, device: torch.device) -> Tensor:
     """Of each limb, how far its rectangle reaches beyond its end."""
-    return torch.tensor([outer if is_outer else AHEAD for is_outer in OUTER], dtype=torch.float64, device=device)
+    return constant(tuple(outer if is_outer else AHEAD for is_outer in OUTER), device, torch.float64)
 
 
 def _points(person: _Person, quads: Tensor) -> Tensor:
@@ -172,15 +181,13 @@ def _points(person: _Person, quads: Tensor) -> Tensor:
 
     Where a region has four points the others are anything.
     """
-    torso = person.xy[:, [*TORSO, *TORSO[:3]]]
-    head = person.xy[:, [*HEAD, *SHOULDERS]]
-    return torch.cat([torch.stack([torso, head], 1), quads[:, :, [0, 1, 2, 3, 0, 1, 2]]], 1)
+    torso, head = pick(person.xy, TORSO + TORSO[:3]), pick(person.xy, HEAD + SHOULDERS)
+    return torch.cat([torch.stack([torso, head], 1), torch.cat([quads, quads[:, :, :3]], 2)], 1)
 
 
 def _box(person: _Person, joints: tuple[int, ...]) -> Tensor:
     """Corners N 4 2 of the upright rectangle around the joints that are there."""
-    there = person.there[:, list(joints), None]
-    xy = person.xy[:, list(joints)]
+    there, xy = pick(person.there, joints)[..., None], pick(person.xy, joints)
     low = torch.where(there, xy, torch.inf).amin(1)
     high = torch.where(there, xy, -torch.inf).amax(1)
     (x0, y0), (x1, y1) = low.unbind(-1), high.unbind(-1)
@@ -196,7 +203,7 @@ def _paper_quads(person: _Person) -> tuple[Tensor, Tensor]:
     start, end, there = person.ends()
     limbs = limb_quads(start, end, width[:, None] / 2, 0.0, width.new_zeros(len(LIMBS)))
     whole = person.all(*TORSO)
-    head = person.there[:, list(HEAD)].any(-1)
+    head = pick(person.there, HEAD).any(-1)
     quads = torch.cat([_box(person, TORSO)[:, None], _box(person, HEAD)[:, None], limbs], 1)
     return quads, torch.cat([whole[:, None], head[:, None], there], 1) & whole[:, None]
 

@@ -85,7 +85,7 @@ def _sources(maps: Tensor, h: int, w: int, step: int) -> tuple[Tensor, Tensor]:
 
 def _round(at: Tensor) -> Tensor:
     """Halves away from zero."""
-    return (at + torch.copysign(at.new_tensor(0.5), at)).trunc()
+    return torch.where(at < 0, at - 0.5, at + 0.5).trunc()
 
 
 def _rows(x: Tensor, y: Tensor, masks: Tensor, masks_of: MaskFrame) -> Tensor:

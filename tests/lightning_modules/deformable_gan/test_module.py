@@ -254,3 +254,17 @@ def test_data_that_do_not_fit() -> None:
 def test_arguments_that_make_no_network(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         tiny(**options)
+
+
+@pytest.mark.parametrize("options", [{}, {"warp_skip": "full"}, {"geometry": "paper", "undeformed": True}])
+def test_a_step_never_asks_for_a_value(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors on the meta device have none: asking, as a GPU would have to be waited for, is an error there."""
+    monkeypatch.setattr("lightning_modules.deformable_gan.warp.SPARSE", ())
+    model = tiny(**options).to("meta")
+    batch: Any = {k: v.to("meta") if isinstance(v, Tensor) else v for k, v in clips(frames=1).items()}
+    wanted, target = wanted_of(batch), batch["video"][:, :, 0]
+    drawn = model.draw(wanted)
+    losses = [*model.generator_losses(wanted, drawn, target).values()]
+    losses.append(discriminator_loss(model.judge(wanted, target), model.judge(wanted, drawn)))
+    torch.stack(losses).sum().backward()
+    assert drawn.shape == target.shape and drawn.is_meta
