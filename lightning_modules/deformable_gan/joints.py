@@ -26,7 +26,7 @@ REGIONS = 2 + len(LIMBS)
 
 @cache
 def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Numbers on a device, brought there once: lists among a tensor's indices would be brought, and waited for, anew."""
+    """Numbers on a device, brought there once: a list among indices would be brought, and waited for, anew."""
     return torch.tensor(values, dtype=dtype, device=device)
 
 
