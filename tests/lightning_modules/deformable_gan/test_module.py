@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -257,9 +258,8 @@ def test_arguments_that_make_no_network(options: dict[str, Any], message: str) -
 
 
 @pytest.mark.parametrize("options", [{}, {"warp_skip": "full"}, {"geometry": "paper", "undeformed": True}])
-def test_a_step_never_asks_for_a_value(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_never_asks_for_a_value(options: dict[str, Any]) -> None:
     """Tensors on the meta device have none: asking, as a GPU would have to be waited for, is an error there."""
-    monkeypatch.setattr("lightning_modules.deformable_gan.warp.SPARSE", ())
     model = tiny(**options).to("meta")
     batch: Any = {k: v.to("meta") if isinstance(v, Tensor) else v for k, v in clips(frames=1).items()}
     wanted, target = wanted_of(batch), batch["video"][:, :, 0]
@@ -268,3 +268,32 @@ def test_a_step_never_asks_for_a_value(options: dict[str, Any], monkeypatch: pyt
     losses.append(discriminator_loss(model.judge(wanted, target), model.judge(wanted, drawn)))
     torch.stack(losses).sum().backward()
     assert drawn.shape == target.shape and drawn.is_meta
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_losses_of_a_step(fresh: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which batch each half of the discriminator's loss and the generator's loss are of."""
+    model = tiny(content="l1", fresh_batch=fresh).eval()  # without dropout
+    mine, real, fake = (clips(frames=1) for _ in range(3))
+    for shade, batch in enumerate((mine, real, fake)):
+        batch["video"] = batch["video"] * 0.1 + 0.3 * shade
+        batch["source"] = batch["source"] * 0.1 - 0.3 * shade
+    if not fresh:
+        real = fake = mine
+    turns: dict[str, list[Tensor]] = {}
+
+    @contextmanager
+    def turn(name: str) -> Iterator[list[Tensor]]:
+        yield turns.setdefault(name, [])
+
+    monkeypatch.setattr(model.players, "turn", turn)
+    monkeypatch.setattr(model, "log_dict", lambda losses: None)
+    step = {"clips": mine, "discriminator_real": real, "discriminator_fake": fake} if fresh else mine
+    model.training_step(step, 0)
+    of_real = model.judge(wanted_of(real), frames_of(real["video"]))
+    of_fake = model.judge(wanted_of(fake), model.draw(wanted_of(fake)))
+    assert list(turns) == ["discriminator", "generator"]
+    torch.testing.assert_close(turns["discriminator"], [discriminator_loss(of_real, of_fake)])
+    drawn = model.draw(wanted_of(mine))
+    expected = model.generator_losses(wanted_of(mine), drawn, frames_of(mine["video"]))
+    torch.testing.assert_close(turns["generator"], [expected["adversarial"], expected["content"]])
