@@ -40,12 +40,14 @@ class PairStore:
         """The target's `video` B C 1 H W, `pose` B 1 1 J 3 and PG2's `mask` B 1 1 H W, made from that pose; `source`
         B C H W and `source_pose` B 1 J 3.
         """
-        known = self.images.tracks(self.pairs[videos, 1], frames, frozenset({"video", "pose"}))
+        pictures = frozenset({"video"} if keys & {"video", "mask"} else ())
+        known = self.images.tracks(self.pairs[videos, 1], frames, pictures | {"pose"})
         if "mask" in keys:
             height, width = known["video"].shape[-2:]
             pose = torch.from_numpy(np.ascontiguousarray(known["pose"][:, 0]))  # B 1 J 3
             known["mask"] = pg2_mask(pose, height, width).mul_(255).numpy()[:, None]  # B 1 1 H W
         if keys & {"source", "source_pose"}:
-            still = self.images.tracks(self.pairs[videos, 0], frames, frozenset({"video", "pose"}))
-            known |= {"source": still["video"][:, :, 0], "source_pose": still["pose"][:, :, 0]}
+            pictures = frozenset({"video"} if "source" in keys else ())
+            still = self.images.tracks(self.pairs[videos, 0], frames, pictures | {"pose"})
+            known |= {"source_pose" if key == "pose" else "source": values[:, :, 0] for key, values in still.items()}
         return {key: known[key] for key in keys}

@@ -14,7 +14,8 @@ class TinyPredictor(Method):
 
     def __init__(self, size: int = 16, frames: int = 8, channels: int = 1, noise: float = 1.0) -> None:
         super().__init__()
-        self.size, self.frames, self.channels, self.noise = size, frames, channels, noise
+        self.side, self.noise = size, noise
+        self.size, self.frames, self.channels = size, frames, channels
         self.generator = nn.Sequential(
             nn.Conv2d(channels + 1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, channels, 3, padding=1), nn.Tanh()
         )
@@ -41,7 +42,7 @@ class TinyPredictor(Method):
     @torch.no_grad()
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:
         context = batch["context"]
-        planes = noise.normal(self.frames, self.size, self.size, device=self.device)
+        planes = noise.normal(self.frames, self.side, self.side, device=self.device)
         frames = list(context.unbind(2))
         for t in range(len(frames), self.frames):
             frames.append(self.step(frames[-1], planes[:, t]))

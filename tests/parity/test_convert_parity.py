@@ -18,6 +18,9 @@ from torch import Tensor
 from datamodules.errors import BenchError
 from experiments.convert import convert, methods
 from experiments.export import load_export
+from lightning_modules.deformable_gan import convert as of_deformable_gan
+from lightning_modules.deformable_gan.module import DeformableGAN
+from lightning_modules.deformable_gan.regions import Regions, regions
 from lightning_modules.everybody_dance import convert as of_dance
 from lightning_modules.everybody_dance.module import EverybodyDance
 from lightning_modules.formats.conversion import Conversion
@@ -38,8 +41,6 @@ PARAMETERS = FOLDERS or [Path("no_folders")]
 # Folders whose method has no converter yet -> the method: they leave this table when it gets one.
 NOT_YET = {
     "pg2": "pg2",
-    "posegan": "deformable_gan",
-    "posegan-fullsave": "deformable_gan",
     "vid2vid-legacy": "vid2vid",
 }
 # The live ones among the hostile files: an unsafe loader runs them.
@@ -232,6 +233,44 @@ def command_line(text: str) -> dict[str, str]:
     return dict(words)
 
 
+def check_deformable_gan(folder: Path, out: Path) -> None:
+    (file,) = folder.glob("*_generator.h5")
+    beside = folder.with_name(folder.name.removesuffix("-fullsave")) / file.name  # made of the same weights
+    expected = Expected(beside)
+    given = expected.input
+    constructor = json.loads(file.with_name(f"{file.name}.json").read_text())["constructor"]
+    metadata = convert("deformable_gan", [file], out)
+    said = metadata["init_args"]
+    assert [list(said["size"]), said["encoder"], said["decoder"]] == [
+        constructor["size"],
+        constructor["enc"],
+        constructor["dec"][:-1],
+    ]
+    assert (said["warp_skip"], metadata["step"]) == ("mask", constructor["ep"])
+    method: Any = load_export(out)[0]
+    image, own, wanted = (given[k].movedim(-1, 1) for k in ("input_img", "input_pose", "output_pose"))
+    drawn = method.generator(image, own, wanted, Regions(given["warps"][..., :6], given["masks"] > 0))
+    expected.check({"y": drawn.movedim(1, -1)})
+    # The same from the joints: the file's heat maps are of other ones.
+    places = [given[f"keypoints_{which}_yx"] for which in ("input", "target")]
+    poses = [torch.cat([yx.flip(-1), (yx >= 0).all(-1, keepdim=True)], -1).float()[None] for yx in places]
+    found = regions(poses[0], poses[1], *constructor["size"])
+    # A pixel whose centre lies exactly on an edge is in or out by the rounding of the scikit-image of the time.
+    assert (found.masks != (given["masks"] > 0)).sum() <= 2
+    drawn = method.generator(image, own, wanted, found._replace(masks=given["masks"] > 0))
+    expected.check({"y": drawn.movedim(1, -1)})
+
+    for critic in folder.glob("*_discriminator.h5"):
+        conversion: Conversion = of_deformable_gan.convert([read(critic, of_deformable_gan.CLASSES)])
+        trained = DeformableGAN(**conversion.init_args).eval()
+        assert trained.discriminator.first.out_channels == constructor["w"]
+        conversion.fit(trained)
+        trained.discriminator.load_state_dict(conversion.states["discriminator"])
+        of_critic = Expected(critic)
+        seen, shown = (of_critic.input[k].movedim(-1, 1) for k in ("input_img", "output_img"))
+        of_critic.check({"p": trained.discriminator(seen, own, shown, wanted).sigmoid().flatten(1)})
+
+
 def fraction(text: str) -> float:
     """`3/64 of 64..512` -> 3/64."""
     match = re.match(r"(\d+)/(\d+) ", text)
@@ -259,6 +298,8 @@ CHECKS: dict[str, Callable[[Path, Path], None]] = {
     "svgfp-legacy": check_svg,
     "p2phd-legacy": check_pix2pixhd,
     "p2phd-torch03": check_pix2pixhd,
+    "posegan": check_deformable_gan,
+    "posegan-fullsave": check_deformable_gan,
     "tgan": check_tgan,
     "vgan": check_vgan,
 }
