@@ -13,7 +13,7 @@ from datamodules.base import ClipData
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from datamodules.stream import StreamSpec
-from lightning_modules.sizes import check_sizes
+from lightning_modules.sizes import Size, check_sizes
 
 
 class ClipNoise:
@@ -61,8 +61,9 @@ class Method(L.LightningModule):
     generator: nn.Module
     trains: ClassVar[bool] = True  # False for reference rows that have nothing to train
     any_length: ClassVar[bool] = False  # whether a trained model makes clips of other lengths; see `at_length`
-    # Of the clips that `sample` makes: side of square frames, which a method may leave to its data; T; C.
-    size: int
+    # Of the clips that `sample` makes: side of square frames or (height, width), which a method may leave to its data;
+    # T; C.
+    size: Size
     frames: int
     channels: int
 

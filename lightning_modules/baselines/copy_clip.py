@@ -5,7 +5,7 @@ from datamodules.base import ClipData
 from datamodules.batch import VideoBatch, to_float
 from datamodules.errors import BenchError
 from lightning_modules.contract import ClipNoise, Method
-from lightning_modules.sizes import check_sizes
+from lightning_modules.sizes import Size, check_sizes
 
 # Clip i is a window of video i modulo their number, keyed by i: this many windows of each video can be drawn.
 WINDOWS = 1 << 20
@@ -15,14 +15,14 @@ class CopyClip(Method):
     """Reference row: a clip of the training set, drawn at random. What a perfect memory would score.
 
     Args:
-        size: height and width of the frames, the data's.
+        size: height and width of the frames, or (height, width), the data's.
         frames: T of the clips, the data's.
         channels: C of the frames, the data's.
     """
 
     trains = False
 
-    def __init__(self, size: int = 64, frames: int = 16, channels: int = 3) -> None:
+    def __init__(self, size: Size = 64, frames: int = 16, channels: int = 3) -> None:
         super().__init__()
         self.size, self.frames, self.channels = size, frames, channels
         self.generator = nn.Module()  # nothing to average, compile or export

@@ -81,6 +81,7 @@ class MoCoGAN(Method):
     """
 
     generator: VideoGenerator
+    size: int
     any_length = True
 
     def __init__(

@@ -48,6 +48,7 @@ class VGAN(Method):
     """
 
     generator: TwoStreamGenerator | OneStreamGenerator
+    size: int
 
     def __init__(
         self,

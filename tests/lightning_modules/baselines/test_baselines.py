@@ -63,6 +63,15 @@ def test_copied_clips_are_training_clips_at_the_data_s_stride(squares: Data) -> 
     assert len(set((chosen % per_video).tolist())) > 8  # of 16 windows
 
 
+def test_frames_that_are_not_square(squares: Data) -> None:
+    assert Noise(size=(8, 4), frames=2).sample({}, ClipNoise(0, torch.arange(3))).shape == (3, 3, 2, 8, 4)
+    tall, wide = squares(size=(32, 24), stride=2), squares(size=(24, 32), stride=2)
+    built = CopyClip(size=(32, 24), frames=13)
+    built.prepare(tall)
+    with pytest.raises(BenchError, match=r"init_args.size is 32, but the clips of squares have height 24"):
+        built.prepare(wide)
+
+
 def test_copying_before_there_are_data(squares: Data) -> None:
     with pytest.raises(BenchError, match="prepare"):
         CopyClip().sample({}, ClipNoise(0, torch.arange(1)))
