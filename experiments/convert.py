@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # --help is quick without torch
 
 METHODS = Path(lightning_modules.__file__).parent
 DATA = "data/shape_motion"  # the embedded set: sampling asks for some data, official files do not name theirs
+# A converter whose method needs more of its data names an embedded set of its own, as DATA.
 
 
 def main(argv: list[str]) -> int:
@@ -34,7 +35,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="the .safetensors file to write")
     parser.add_argument("--print", action="store_true", help="list the tensors in the files and write nothing")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
-    parser.add_argument("--data", default=DATA, metavar="CONFIG", help=f"the data beside its samples (default: {DATA})")
+    parser.add_argument(
+        "--data", metavar="CONFIG", help=f"the data beside its samples (default: {DATA}, or what the method needs)"
+    )
     args = parser.parse_args(argv)
     if args.method not in methods():
         near = difflib.get_close_matches(args.method, methods(), 1)
@@ -87,14 +90,14 @@ def _read(method: str, paths: list[Path]) -> tuple[Any, list["WeightFile"]]:
     return converter, [read(path, converter.CLASSES) for path in paths]
 
 
-def convert(method: str, paths: list[Path], out: Path, data: str = DATA) -> dict[str, Any]:
+def convert(method: str, paths: list[Path], out: Path, data: str | None = None) -> dict[str, Any]:
     """Writes the generator of official files as an export.
 
     Args:
         method: a folder of lightning_modules with a `convert.py`.
         paths: the official files.
         out: file to write, ending in .safetensors.
-        data: packaged config, or a file of one, of the data that samples are written beside.
+        data: packaged config, or a file of one, of the data that samples are written beside; None: an embedded set.
 
     Returns:
         The metadata written, see `export.read_metadata`; also `official`, the files with their digests.
@@ -107,6 +110,7 @@ def convert(method: str, paths: list[Path], out: Path, data: str = DATA) -> dict
     from experiments.export import build_method, write_generator
 
     converter, files = _read(method, paths)
+    data = data or str(getattr(converter, "DATA", DATA))
     conversion: Conversion = converter.convert(files)
     if "generator" not in conversion.states:
         held = ", ".join(conversion.states) or "nothing"
@@ -143,6 +147,7 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
     stands for the seed: neither two files nor a file and a run of our own ever share a folder.
     """
     import hashlib
+    import json
     import tempfile
 
     import yaml
@@ -164,7 +169,8 @@ def _config(conversion: "Conversion", data: str, model: Any, step: int, official
         yaml.safe_dump(recipe, file)
         file.flush()
         words = ["--config", data, "--config", file.name]
-        return decisive_config(resolved(words + [f"--data.init_args.{key}={value}" for key, value in fitting.items()]))
+        words += [f"--data.init_args.{key}={json.dumps(value)}" for key, value in fitting.items()]
+        return decisive_config(resolved(words))
 
 
 def _name(config: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """What a method's `convert.py` makes of official files, and how strictly that must fit the method's networks.
 
 Such a module has a docstring whose first line says which files it takes, `CLASSES`, the names of objects that may be
-in them, and `convert(files) -> Conversion`. It is found by its place, `lightning_modules/METHOD/convert.py`.
+in them, and `convert(files) -> Conversion`; also `DATA`, a config, where the method needs more of data than clips. It
+is found by its place, `lightning_modules/METHOD/convert.py`.
 """
 
 import re
@@ -127,7 +128,7 @@ def field_of(module: Instance, name: str, file: WeightFile) -> int:
 
 def step_of(file: WeightFile) -> int | None:
     """The last number in the file's name, which official codes set to the training step."""
-    numbers = re.findall(r"\d+", file.path.name.partition(".")[0])
+    numbers = re.findall(r"\d+", file.path.stem)
     return int(numbers[-1]) if numbers else None
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from types import ModuleType
 
 from datamodules.errors import BenchError
-from lightning_modules.formats import npz, torch7, torch_legacy, torch_zip
+from lightning_modules.formats import npz, tf_checkpoint, torch7, torch_legacy, torch_zip
 from lightning_modules.formats.content import WeightFile
 
 # The first that matches reads; an .npz is a zip archive too, so it is asked before.
-FORMATS: tuple[ModuleType, ...] = (torch_legacy, npz, torch_zip, torch7)
+FORMATS: tuple[ModuleType, ...] = (torch_legacy, npz, torch_zip, torch7, tf_checkpoint)
 HEAD = 256
 
 

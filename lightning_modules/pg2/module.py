@@ -45,6 +45,7 @@ class PG2(PoseImageMethod):
             DeepFashion.
         pose_mask: whether the person's pixels count twice in that difference, in both stages.
         pose_input: how G1 is told the pose; see `networks.Coarse`.
+        pose_radius: pixels of the discs in pose maps; 4 officially for both sets, which smaller frames leave no room for.
         fresh_batch: the discriminator's turn has a batch of its own, as in the official code; otherwise it is shown
             what the generator was, and a step draws and generates half as much.
         hidden: channels of the generators' first block.
@@ -66,6 +67,7 @@ class PG2(PoseImageMethod):
         lambda_l1: float = 10.0,
         pose_mask: bool = True,
         pose_input: PoseInput = "maps",
+        pose_radius: int = 4,
         fresh_batch: bool = True,
         hidden: int = 128,
         dim_z: int = 64,
@@ -73,13 +75,14 @@ class PG2(PoseImageMethod):
         lr: float = 2e-5,
     ) -> None:
         super().__init__()
-        if stage1_steps < 0:
-            raise BenchError(f"model.init_args.stage1_steps must be at least 0, found {stage1_steps}")
+        for key, value in (("stage1_steps", stage1_steps), ("pose_radius", pose_radius)):
+            if value < 0:
+                raise BenchError(f"model.init_args.{key} must be at least 0, found {value}")
         self.size, self.height, self.width = size, *height_width(size)
         residual_blocks(self.height, self.width)
         self.networks, self.stage1_steps = networks, stage1_steps
         self.adversarial, self.lambda_l1, self.pose_mask = adversarial, lambda_l1, pose_mask
-        self.fresh_batch, self.lr = fresh_batch and networks != "g1", lr
+        self.pose_radius, self.fresh_batch, self.lr = pose_radius, fresh_batch and networks != "g1", lr
         skip = full_skip if networks == "g1_g2_d" else None
         self.generator = Generator(self.height, self.width, hidden, dim_z, pose_input, skip)
         self.discriminator = None
@@ -156,7 +159,7 @@ class PG2(PoseImageMethod):
         paper does not tell this.
         """
         if self.generator.coarse.pose_input != "coordinates":
-            return disc_maps(pose, self.height, self.width).float() * 2 - 1
+            return disc_maps(pose, self.height, self.width, self.pose_radius).float() * 2 - 1
         there = (pose[..., 2:] > 0).float()
         x, y = pose[..., :1] / (self.width - 1), pose[..., 1:2] / (self.height - 1)
         return torch.cat([(x * 2 - 1) * there, (y * 2 - 1) * there, there], -1).flatten(1)
