@@ -19,6 +19,10 @@ class SuiteTrainer(L.Trainer):
         lossless: bool = False,
         frames: int | None = None,
         swap: bool = False,
+        source: str | None = None,
+        poses: str | None = None,
+        source_pose: str | None = None,
+        pose_size: tuple[int, int] | None = None,
     ) -> Any:
         """Write clips of a trained generator.
 
@@ -29,6 +33,11 @@ class SuiteTrainer(L.Trainer):
             lossless: FFV1 in mkv beside H.264 in mp4.
             swap: instead, n contents with n motions each: a picture, a video and shares of variance.
             frames: of each clip, where the method makes other lengths than it was trained on.
+            source: instead, a picture of a person who is to be drawn in poses, by a method that does so. Ask the
+                person first: moving pictures of people need their consent.
+            poses: with source: a video of somebody who moves, or key-points (OpenPose's JSON, OpenCV's YAML, CSV).
+            source_pose: key-points of the source, where the method reads them; without, they are looked for.
+            pose_size: height and width of the frames that the key-points are in; by default the source's.
         """
         raise RuntimeError("run through `reelbench sample`")
 

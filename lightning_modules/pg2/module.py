@@ -45,7 +45,7 @@ class PG2(PoseImageMethod):
             DeepFashion.
         pose_mask: whether the person's pixels count twice in that difference, in both stages.
         pose_input: how G1 is told the pose; see `networks.Coarse`.
-        pose_radius: pixels of the discs in pose maps; 4 officially for both sets, which smaller frames leave no room for.
+        pose_radius: pixels of the discs in pose maps; 4 officially for both sets, more than small frames have room for.
         fresh_batch: the discriminator's turn has a batch of its own, as in the official code; otherwise it is shown
             what the generator was, and a step draws and generates half as much.
         hidden: channels of the generators' first block.
