@@ -79,7 +79,10 @@ def write_posed(
         BenchError: a method that is not driven by poses, or files that do not do.
     """
     if not {"source", "pose"} <= needs:
-        raise BenchError(f"--source: {type(method).__name__} does not draw a person in poses; it needs {sorted(needs)}")
+        raise BenchError(
+            f"--source: {type(method).__name__} does not draw a person in poses, it needs {', '.join(sorted(needs))}; "
+            "name a run of a method that needs source and pose, such as PG2"
+        )
     given = read_posed(files, height_width(method.size), "source_pose" in needs, frames)
     batch = _batch(given)
     shown = to_float(to_device(batch, method.device))

@@ -98,12 +98,14 @@ def test_batches_that_do_not_do(spoil: Any, message: str) -> None:
         wanted_of(given)
 
 
-def test_data_of_another_skeleton() -> None:
+def test_data_of_another_skeleton(monkeypatch: pytest.MonkeyPatch) -> None:
     data = PosedData(size=(8, 4))
     Marks().check_data(data)
-    data.skeleton = "body_25"
-    with pytest.raises(BenchError, match="Marks reads the 18 joints of coco_18, but the poses of persons are of body_25"):
+    monkeypatch.setattr(data, "skeleton", "body_25")
+    with pytest.raises(
+        BenchError, match="Marks reads the 18 joints of coco_18, but the poses of persons are of body_25"
+    ):
         Marks().check_data(data)
-    data.skeleton = None
+    monkeypatch.setattr(data, "skeleton", None)
     with pytest.raises(BenchError, match="are of no known skeleton"):
         Marks().check_data(data)

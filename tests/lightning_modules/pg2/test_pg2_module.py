@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_each_stage_trains_its_own(trainer: TrainerFactory) -> None:
     run.fit(model, data())
     assert [step for step, _ in states] == [1, 2, 3, 4, 5]
     after = [start, *(state for _, state in states)]
-    moved = [changed(a, b) for a, b in zip(after, after[1:], strict=False)]
+    moved = [changed(a, b) for a, b in pairwise(after)]
     assert moved[:3] == [{"coarse"}] * 3
     assert moved[3:] == [{"difference", "refines", "discriminator"}, {"difference", "discriminator"}]
     for (name, first), last in zip(after[2].items(), after[3].values(), strict=True):

@@ -122,8 +122,8 @@ def test_pictures_are_judged_together() -> None:
     apart, together = discriminator(one), discriminator(torch.cat([one, two]))[:2]
     assert apart.shape == (2,) and not torch.allclose(apart, together)
     assert not list(discriminator.buffers())
-    conv = discriminator.convs[1].weight
-    assert float(conv.detach().std()) == pytest.approx(0.02, rel=0.05) and conv.abs().max() <= 0.02 * 3**0.5
+    conv = discriminator.get_parameter("convs.1.weight").detach()
+    assert float(conv.std()) == pytest.approx(0.02, rel=0.05) and conv.abs().max() <= 0.02 * 3**0.5
 
 
 @pytest.mark.parametrize("size", [(96, 64), (32, 32), (128, 24), (128, 0), (0, 64)])
