@@ -227,3 +227,42 @@ def test_arguments_below_0(key: str) -> None:
 def test_needs() -> None:
     assert PG2.needs() == {"video", "source", "pose", "mask"}
     assert PG2.needs(pose_mask=False) == {"video", "source", "pose"}
+
+
+def test_gradients_of_all_parameters_can_be_shared_whatever_was_trained_before(trainer: TrainerFactory) -> None:
+    """Several processes share the gradients of what is trainable when training begins."""
+
+    class Begin(L.Callback):
+        def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+            assert all(p.requires_grad for p in pl_module.parameters())
+
+    model = tiny()
+    for steps in (1, 5):
+        trainer(max_steps=steps, callbacks=[Begin()]).fit(model, data())
+        assert not all(p.requires_grad for p in model.parameters())
+
+
+def test_what_each_player_minimises(trainer: TrainerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, minimised = tiny(stage1_steps=1, lambda_l1=7.0), []
+    backward = model.manual_backward
+
+    def recorded(loss: Tensor) -> None:
+        minimised.append(float(loss.detach()))
+        backward(loss)
+
+    monkeypatch.setattr(model, "manual_backward", recorded)
+    run = trainer(max_steps=2)
+    run.fit(model, data())
+    found = {name.removeprefix("train/"): float(value) for name, value in run.callback_metrics.items()}
+    expected = [found["coarse_l1"], found["adversarial"] + 7 * found["l1"], found["discriminator"]]
+    assert minimised == pytest.approx(expected, rel=1e-6)
+
+
+def test_generators_are_groups_with_steps_of_their_own() -> None:
+    """TensorFlow's Adam counts for each of them: G2's first step is not G1's thousandth."""
+    model = tiny()
+    generators, discriminator = model.configure_optimizers()
+    assert [len(g["params"]) for g in generators.param_groups] == [
+        len(list(part.parameters())) for part in (model.generator.coarse, model.generator.difference) if part
+    ]
+    assert len(discriminator.param_groups) == 1

@@ -7,7 +7,7 @@ from datamodules.errors import BenchError
 from lightning_modules.pg2.discriminator import Discriminator
 from lightning_modules.pg2.layers import Block, SameConv2d
 from lightning_modules.pg2.module import PG2
-from lightning_modules.pg2.networks import Difference, Encoder, Generator, residual_blocks
+from lightning_modules.pg2.networks import Coarse, Difference, Encoder, Generator, residual_blocks
 from tests.helpers.built import model_args
 
 
@@ -94,6 +94,27 @@ def test_the_code_reads_places_before_channels() -> None:
     code, skips = encoder(torch.randn(2, 3, 64, 8))
     assert [tuple(s.shape[1:]) for s in skips] == [(2, 64, 8), (4, 32, 4), (6, 16, 2), (8, 8, 1)]
     torch.testing.assert_close(code[:, 0], skips[-1][:, 3, 5, 0])
+
+
+def test_the_code_s_map_is_written_places_before_channels() -> None:
+    coarse = Coarse(64, 8, 2, 3)  # a map of 8 x 1 places and 2 channels
+    nn.init.zeros_(coarse.from_code.weight)
+    nn.init.zeros_(coarse.from_code.bias)
+    coarse.from_code.bias.data[5 * 2 + 1] = 9  # row 5, channel 1
+    seen: list[torch.Tensor] = []
+    coarse.stages[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    coarse(torch.rand(1, 3, 64, 8), torch.rand(1, 18, 64, 8))
+    assert seen[0][0, :2].nonzero().tolist() == [[1, 5, 0]]  # in front of the skip's channels
+
+
+def test_start() -> None:
+    generator = Generator(64, 64, 16, 8, "maps", full_skip=True)
+    assert all(not p.any() for name, p in generator.named_parameters() if name.endswith("bias"))
+    for name, receives, gives in (("coarse.stages.1.block.first", 9 * 96, 9 * 96), ("coarse.encoder.to_code", 4096, 8)):
+        weight = generator.get_parameter(f"{name}.weight").detach()
+        bound = (6 / (receives + gives)) ** 0.5  # Xavier's uniform
+        assert 0.98 * bound < weight.abs().max() <= bound
+        assert float(weight.std()) == pytest.approx(bound / 3**0.5, rel=0.03)
 
 
 def test_without_a_difference_the_picture_is_the_coarse_one() -> None:
