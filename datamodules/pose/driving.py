@@ -19,7 +19,7 @@ from datamodules.pose.openpose_json import read_openpose
 from datamodules.pose.pose_folder import read_folder
 from datamodules.pose.skeletons import COCO_18
 from datamodules.pose_track import enlargement
-from datamodules.reading.scaling import Scaler
+from datamodules.reading.scaling import Fit, Scaler
 from datamodules.video_reader import VideoReader
 
 Size = tuple[int, int]  # height, width
@@ -93,7 +93,7 @@ def read_posed(files: PoseFiles, size: Size, find_source_pose: bool = False, fra
     if source_pose is not None:
         still = _fitted(_of_file(source_pose, notes)[:1], native, size, source_pose)[0]
     elif find_source_pose:
-        still = _looked_for([_view(native, _large(size)).picture(picture)], size)[0]
+        still = _looked_for([_view(native, _large(native, size), "squash").picture(picture)], native, size)[0]
     if (source_pose is not None or find_source_pose) and not still.any():
         raise BenchError(f"{source_pose or source}: nobody is found in the source picture; name his key-points")
     return Posed(_view(native, size).picture(picture), still, placed, driving, notes)
@@ -124,32 +124,41 @@ def _filmed(path: Path, size: Size, frames: int | None) -> tuple[np.ndarray, np.
     if not path.exists():
         raise BenchError(f"{path}: no such folder of key-points, and no such file of key-points or video")
     try:
-        poses = _looked_for(_frames(path, _large(size), frames), size)
+        first = VideoReader(*size, fit="pad").open(path, 0, 1)
+        for _ in first:
+            pass
+        assert first.size is not None
+        poses = _looked_for(_frames(path, _large(first.size, size), frames, "squash"), first.size, size)
         return poses, np.stack(list(_frames(path, size, frames)))
     except BadFile as error:
         raise BenchError(f"{path}: neither key-points nor a readable video: {error}") from error
 
 
-def _frames(path: Path, size: Size, frames: int | None) -> Iterator[np.ndarray]:
-    reading = VideoReader(*size, fit="pad").open(path, 0, frames)
+def _frames(path: Path, size: Size, frames: int | None, fit: Fit = "pad") -> Iterator[np.ndarray]:
+    reading = VideoReader(*size, fit=fit).open(path, 0, frames)
     return islice((frame for piece in reading for frame in piece), frames)
 
 
-def _looked_for(large: Iterable[np.ndarray], size: Size) -> np.ndarray:
-    """T 18 3 in frames of `size` of the person in frames `enlargement` times as large."""
+def _looked_for(large: Iterable[np.ndarray], native: Size, size: Size) -> np.ndarray:
+    """T 18 3 in frames of `size` of the person in frames of `_large` size."""
     look = BlazePose(COCO_18.name, persons=1).following()
-    view = _view(_large(size), size)
-    return np.stack([view.points(look(frame)[0]) for frame in large])
+    view, given = _view(native, size), _large(native, size)
+    return np.stack([view.points(look(frame)[0], given) for frame in large])
 
 
-def _large(size: Size) -> Size:
-    times = enlargement(*size)
-    return size[0] * times, size[1] * times
+def _large(native: Size, size: Size) -> Size:
+    """Height and width of pictures of `native` aspect, without borders, in which persons are looked for.
+
+    In frames with wide borders the detector, which sees all of a frame in a small square, was seen to miss persons.
+    """
+    shown = _view(native, size).place
+    times = enlargement(shown.height, shown.width)
+    return shown.height * times, shown.width * times
 
 
-def _view(native: Size, size: Size) -> View:
+def _view(native: Size, size: Size, fit: Fit = "pad") -> View:
     """How pictures of height and width `native` become frames of `size`."""
-    return View(Scaler(*size, 3, "pad", "drop", Fraction(1)), native, Box.whole(native))
+    return View(Scaler(*size, 3, fit, "drop", Fraction(1)), native, Box.whole(native))
 
 
 def _fitted(poses: np.ndarray, native: Size, size: Size, path: Path) -> np.ndarray:

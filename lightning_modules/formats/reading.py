@@ -27,7 +27,9 @@ def read(path: Path, classes: Collection[str] = ()) -> WeightFile:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise BenchError(f"{path} cannot be read: {error.strerror or error}") from error
+        index = path.with_name(f"{path.name}{tf_checkpoint.SUFFIX}")
+        hint = f"; did you mean {index.name}?" if index.is_file() else ""
+        raise BenchError(f"{path} cannot be read: {error.strerror or error}{hint}") from error
     for reader in FORMATS:
         if reader.matches(head, path):
             return WeightFile(path, reader.NAME, reader.read(path, classes))

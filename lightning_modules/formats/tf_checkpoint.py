@@ -5,6 +5,7 @@ version 1 have neither ending.
 """
 
 import math
+import re
 import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from lightning_modules.formats.sstable import entries
 
 NAME = "TensorFlow checkpoint"
 SUFFIX = ".index"
+PARTS = re.compile(r".+\.data-\d{5}-of-\d{5}|.+\.meta|checkpoint")  # what else of a checkpoint lies in its folder
 LARGEST = 64 * 10**6  # bytes of an index; 351 variables take 12 kB
 MAX_DIMS = 16
 HEADER = b""  # key of what the index says of itself
@@ -53,8 +55,8 @@ class Entry(NamedTuple):
 
 
 def matches(head: bytes, path: Path) -> bool:
-    """Whether a file's name is that of an index; what begins one is not its own."""
-    return path.suffix == SUFFIX
+    """Whether a file's name is that of an index, or of another part; what begins one is not its own."""
+    return path.suffix == SUFFIX or PARTS.fullmatch(path.name) is not None
 
 
 def read(path: Path, classes: Collection[str]) -> dict[str, torch.Tensor]:
@@ -63,6 +65,8 @@ def read(path: Path, classes: Collection[str]) -> dict[str, torch.Tensor]:
     Raises:
         BenchError: damaged, cut, a data file is missing, or a variable of anything but numbers; names it.
     """
+    if path.suffix != SUFFIX:
+        raise BenchError(f"{path} is another part of a TensorFlow checkpoint; name its {SUFFIX} file")
     with told(path, NAME, "variables of numbers"):
         if path.stat().st_size > LARGEST:
             raise Refused(f"its index of {path.stat().st_size} bytes is larger than {LARGEST}")

@@ -136,3 +136,17 @@ def test_an_index_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "other.index").write_bytes(table([[(b"a", number(1, 1))]]))
     with pytest.raises(BenchError, match="its first entry does not say how many data files"):
         read(tmp_path / "other.index")
+
+
+@pytest.mark.parametrize("name", ["model.ckpt.data-00000-of-00001", "model.ckpt.meta", "checkpoint"])
+def test_other_parts_ask_for_the_index(tmp_path: Path, name: str) -> None:
+    write_checkpoint(tmp_path / "model.ckpt", VARIABLES)
+    (tmp_path / name).touch()
+    with pytest.raises(BenchError, match=f"{name} is another part of a TensorFlow checkpoint; name its .index file"):
+        read(tmp_path / name)
+
+
+def test_the_name_that_tensorflow_gives_asks_for_the_index(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "model.ckpt-7", VARIABLES)
+    with pytest.raises(BenchError, match=r"model.ckpt-7 cannot be read: .*; did you mean model.ckpt-7.index\?"):
+        read(tmp_path / "model.ckpt-7")
