@@ -1,4 +1,4 @@
-"""TFRecord files and the examples in them, without TensorFlow: framing, checksums, as much protobuf as that needs."""
+"""TFRecord files and the examples in them, without TensorFlow: framing and checksums."""
 
 import os
 import struct
@@ -10,13 +10,13 @@ import numpy as np
 
 from datamodules.bad_files import BadFile
 from datamodules.crc32c import crc32c
+from datamodules.protobuf import BYTES, fields, messages, varint
 
 HEADER, FOOTER = 12, 4  # length and its checksum; the data's checksum
 MASK = 0xA282EAD8
 
 Feature = list[bytes] | np.ndarray  # bytes, float32 or int64, as the feature has it
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 KINDS = {1: "bytes_list", 2: "float_list", 3: "int64_list"}
 
 
@@ -105,22 +105,22 @@ def parse_features(example: bytes) -> dict[str, Feature]:
         ValueError, IndexError, struct.error: the bytes are no such message.
     """
     found: dict[str, Feature] = {}
-    for features in _messages(memoryview(example), 1):
-        for entry in _messages(features, 1):
-            keys, values = list(_messages(entry, 1)), list(_messages(entry, 2))
+    for features in messages(memoryview(example), 1):
+        for entry in messages(features, 1):
+            keys, values = list(messages(entry, 1)), list(messages(entry, 2))
             found[bytes(keys[-1]).decode() if keys else ""] = _feature(values[-1]) if values else []
     return found
 
 
 def _feature(message: memoryview) -> Feature:
     feature: Feature = []
-    for kind, wire, body in _fields(message):
+    for kind, wire, body in fields(message):
         if kind not in KINDS or not isinstance(body, memoryview) or wire != BYTES:
             continue
         if kind == 1:
-            feature = [bytes(value) for value in _messages(body, 1)]
+            feature = [bytes(value) for value in messages(body, 1)]
         elif kind == 2:
-            packed = (v for n, _, v in _fields(body) if n == 1 and isinstance(v, memoryview))
+            packed = (v for n, _, v in fields(body) if n == 1 and isinstance(v, memoryview))
             feature = np.concatenate([np.empty(0, "<f4"), *(np.frombuffer(v, "<f4") for v in packed)])
         else:
             feature = np.array(list(_integers(body)), dtype=np.uint64).astype(np.int64)
@@ -129,52 +129,11 @@ def _feature(message: memoryview) -> Feature:
 
 def _integers(message: memoryview) -> Iterator[int]:
     """Field 1 as 64-bit integers, packed or one by one."""
-    for number, _, value in _fields(message):
+    for number, _, value in fields(message):
         if number == 1 and isinstance(value, int):
             yield value
         elif number == 1 and isinstance(value, memoryview):
             at = 0
             while at < len(value):
-                integer, at = _varint(value, at)
+                integer, at = varint(value, at)
                 yield integer
-
-
-def _messages(message: memoryview, wanted: int) -> Iterator[memoryview]:
-    """The bodies of the fields `wanted` that have a length."""
-    for number, wire, body in _fields(message):
-        if number == wanted and wire == BYTES and isinstance(body, memoryview):
-            yield body
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
-    """Number, wire type and value of each field: an integer, or the bytes of it."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == VARINT:
-            value, at = _varint(message, at)
-            yield number, wire, value
-            continue
-        if wire == BYTES:
-            length, at = _varint(message, at)
-        elif wire in (FIXED32, FIXED64):
-            length = 4 if wire == FIXED32 else 8
-        else:
-            raise ValueError(f"a field of wire type {wire}")
-        if at + length > len(message):
-            raise ValueError(f"a field of {length} bytes where {len(message) - at} are left")
-        yield number, wire, message[at : at + length]
-        at += length
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """An integer of up to 10 bytes, and where it ends."""
-    value = 0
-    for shift in range(0, 70, 7):
-        octet = message[at]
-        at += 1
-        value |= (octet & 0x7F) << shift
-        if octet < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, at
-    raise ValueError("an integer of more than 10 bytes")

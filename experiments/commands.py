@@ -12,9 +12,10 @@ from datamodules.base import ClipData
 from datamodules.errors import BenchError
 from datamodules.files import Lease, write_whole
 from datamodules.jsonfile import now, read_json, write_json
+from datamodules.pose.driving import PoseFiles
 from experiments import wandb_log
 from experiments.arguments import Expanded
-from experiments.classes import short_name
+from experiments.classes import load_class, short_name
 from experiments.export import load_generator, read_metadata
 from experiments.ranks import is_rank_zero
 from experiments.record import HEADER, code_version, differences, environment
@@ -26,6 +27,7 @@ from lightning_modules.callbacks.record import RunRecord
 from lightning_modules.callbacks.sample_writer import write_samples
 from lightning_modules.contract import Method
 from lightning_modules.control import Wanted, write_grid
+from lightning_modules.pose_clips import write_posed
 from lightning_modules.swap import write_swap
 
 
@@ -221,16 +223,34 @@ class Commands:
         swap: bool = False,
         attribute: str | None = None,
         grid: str | None = None,
+        source: str | None = None,
+        poses: str | None = None,
+        source_pose: str | None = None,
+        pose_size: tuple[int, int] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Writes clips, real ones beside them; or the swap test, or a grid over attributes."""
+        """Writes clips, real ones beside them; or the swap test, a grid over attributes, or a person in given poses."""
         if frames is not None and frames < 1:
             raise BenchError(f"--frames must be at least 1, found {frames}")
         if swap and (attribute or grid):
             raise BenchError(f"--swap true goes without --{'grid' if grid else 'attribute'}")
+        if (source is None) != (poses is None):
+            raise BenchError("--source and --poses go together: a picture of a person, and what he is to do")
+        if source is not None and (swap or attribute or grid):
+            other = "swap" if swap else "grid" if grid else "attribute"
+            raise BenchError(f"--source goes without --{other}: it draws one person in the poses of --poses")
         wanted = Wanted.parse(attribute or "")
         kind = "swap" if swap else "-".join(["grid", *grid.split(",")]) if grid else "-".join(["seed", *wanted.words])
-        folder = Path(out) if out else self.folder / "samples" / f"{kind}-{seed}"
+        folder = Path(out) if out else self.folder / "samples" / f"{'posed' if source else kind}-{seed}"
+        if source is not None and poses is not None:
+            about = self.config_dump["model"]
+            needs = load_class(about["class_path"]).needs(**about["init_args"])  # type: ignore[attr-defined]
+            files = PoseFiles(Path(source), Path(poses), Path(source_pose) if source_pose else None, pose_size)
+            posed = _PosedSampler(folder, needs, files, seed, lossless, frames)
+            self.trainer.callbacks.append(posed)
+            self._restore_and_test()
+            rank_zero_only(print)("\n".join([*posed.notes, f"a clip in {folder}"]))
+            return
         sampler = _Sampler(folder, n, seed, lossless, frames, swap, wanted, grid)
         self.trainer.callbacks.append(sampler)
         self._restore_and_test()
@@ -257,6 +277,31 @@ class _Once(Callback):
 
     def on_test_start(self, trainer: Any, pl_module: Any) -> None:
         self.done = self.evaluate.run(trainer, pl_module, self.split, strips=self.folder)
+
+
+class _PosedSampler(Callback):
+    """Draws a person from files at the same place."""
+
+    def __init__(
+        self, folder: Path, needs: frozenset[str], files: PoseFiles, seed: int, lossless: bool, frames: int | None
+    ) -> None:
+        self.folder, self.needs, self.files = folder, needs, files
+        self.seed, self.lossless, self.frames = seed, lossless, frames
+        self.notes: list[str] = []
+
+    def on_test_start(self, trainer: Any, pl_module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        with sampling_weights(trainer, pl_module):
+            self.notes = write_posed(
+                pl_module,
+                self.needs,
+                self.files,
+                self.folder,
+                frames=self.frames,
+                seed=self.seed,
+                lossless=self.lossless,
+            )
 
 
 class _Sampler(Callback):

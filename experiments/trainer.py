@@ -21,6 +21,10 @@ class SuiteTrainer(L.Trainer):
         swap: bool = False,
         attribute: str | None = None,
         grid: str | None = None,
+        source: str | None = None,
+        poses: str | None = None,
+        source_pose: str | None = None,
+        pose_size: tuple[int, int] | None = None,
     ) -> Any:
         """Write clips of a trained generator.
 
@@ -35,6 +39,11 @@ class SuiteTrainer(L.Trainer):
                 commas between: category=0,category=3@8.
             grid: instead, one clip for each value of an attribute, or of two (ROWS,COLUMNS), all of the same noise: a
                 picture and a video. At most n values of each.
+            source: instead, a picture of a person who is to be drawn in poses, by a method that does so. Ask the
+                person first: moving pictures of people need their consent.
+            poses: with source: a video of somebody who moves, or key-points (OpenPose's JSON, OpenCV's YAML, CSV).
+            source_pose: key-points of the source, where the method reads them; without, they are looked for.
+            pose_size: height and width of the frames that the key-points are in; by default the source's.
         """
         raise RuntimeError("run through `reelbench sample`")
 

@@ -123,6 +123,10 @@ class Method(L.LightningModule):
         """
         return frozenset()
 
+    def length_shown(self, data: ClipData) -> int:
+        """Frames of the data's clips that `sample` is shown where clips are written."""
+        return data.frames
+
     def prepare(self, data: ClipData) -> None:
         """Called with the datamodule before sampling; reference rows that copy clips take them here."""
 

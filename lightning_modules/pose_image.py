@@ -1,6 +1,7 @@
 """Methods that draw one person in one pose after a picture: trained on pairs, sampled pose by pose along a clip."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -42,6 +43,8 @@ class PoseImageMethod(Method):
 
     size: Size
     channels = 3
+    any_length = True
+    _asked: int | None = None  # frames, inside `at_length`
     images_at_once: ClassVar[int] = 32
 
     @classmethod
@@ -67,6 +70,19 @@ class PoseImageMethod(Method):
                 f"{type(self).__name__} reads the {len(COCO_18)} joints of {COCO_18.name}, but the poses of "
                 f"{data.name} are of {found or 'no known skeleton'}"
             )
+
+    @contextmanager
+    def at_length(self, frames: int | None) -> Iterator[None]:
+        """See `Method.at_length`: any, since clips are as long as the poses that they are drawn after."""
+        own, self._asked = self._asked, frames
+        try:
+            yield
+        finally:
+            self._asked = own
+
+    def length_shown(self, data: ClipData) -> int:
+        """See `Method.length_shown`."""
+        return self._asked or data.frames
 
     def images(self, wanted: Wanted) -> Tensor:
         """N C H W in [-1, 1]."""

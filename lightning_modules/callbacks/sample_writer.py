@@ -15,10 +15,13 @@ from lightning_modules.callbacks.preempt import preempt_of
 from lightning_modules.contract import ClipNoise, Method
 from lightning_modules.control import Wanted
 from lightning_modules.evaluation import to_device
+from lightning_modules.pose_clips import SHEET as POSE_SHEET
+from lightning_modules.pose_clips import pose_sheet
+from lightning_modules.pose_image import PoseImageMethod
 from metrics.base import to_uint8
 
 SHEET = "contact.png"  # written last: a folder that has it is complete
-OURS = re.compile(r"\d{5,}\.(mp4|mkv)|contact\.png|real")
+OURS = re.compile(r"\d{5,}\.(mp4|mkv)|(contact|poses)\.png|real")
 BATCH = 8
 ROWS = 8
 
@@ -114,12 +117,15 @@ def write_samples(
         writers.append(_Clips(real or folder / "real", lossless, fps))
     method.prepare(data)
     for start in range(0, n, BATCH):
-        batch = data.eval_batch("val", range(start, min(start + BATCH, n)), data.frames, data.stride, seed)
+        asked = range(start, min(start + BATCH, n))
+        batch = data.eval_batch("val", asked, method.length_shown(data), data.stride, seed)
         shown = to_float(to_device(batch, method.device))
         noise = ClipNoise(seed, batch["index"])
         clips = to_uint8(wanted.sample(method, shown, noise) if wanted else method.sample(shown, noise))
         for writer, drawn in zip(writers, (clips, batch["video"]), strict=False):
             writer.add(drawn)
+        if start == 0 and isinstance(method, PoseImageMethod):
+            write_png(folder / POSE_SHEET, pose_sheet(batch, clips.cpu(), data.limbs))
     for writer in writers:
         writer.finish()
 

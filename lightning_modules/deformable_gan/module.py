@@ -94,7 +94,7 @@ class DeformableGAN(PoseImageMethod):
         _check(self.height, self.width, down, up, sigma)
         self.geometry, self.undeformed = geometry, undeformed
         self.heat_maps, self.sigma, self.test_dropout = heat_maps, sigma, test_dropout
-        self.fresh_batch, self.lr, self.frames = fresh_batch, lr, 1
+        self.fresh_batch, self.lr = fresh_batch, lr
         masks_of: Literal["target", "source"] = "target" if geometry == "code" else "source"
         self.generator = Generator(warp_skip, down, up, warp_agg, warp_sampling, masks_of)
         self.discriminator = Discriminator(ndf)

@@ -137,7 +137,7 @@ def field_of(module: Instance, name: str, file: WeightFile) -> int:
 
 def step_of(file: WeightFile) -> int | None:
     """The last number in the file's name, which official codes set to the training step."""
-    numbers = re.findall(r"\d+", file.path.name.partition(".")[0])
+    numbers = re.findall(r"\d+", file.path.stem)
     return int(numbers[-1]) if numbers else None
 
 

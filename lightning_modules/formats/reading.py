@@ -5,11 +5,11 @@ from pathlib import Path
 from types import ModuleType
 
 from datamodules.errors import BenchError
-from lightning_modules.formats import hdf5, npz, torch7, torch_legacy, torch_zip
+from lightning_modules.formats import hdf5, npz, tf_checkpoint, torch7, torch_legacy, torch_zip
 from lightning_modules.formats.content import WeightFile
 
 # The first that matches reads; an .npz is a zip archive too, so it is asked before.
-FORMATS: tuple[ModuleType, ...] = (torch_legacy, npz, torch_zip, torch7, hdf5)
+FORMATS: tuple[ModuleType, ...] = (torch_legacy, npz, torch_zip, torch7, hdf5, tf_checkpoint)
 HEAD = 256
 
 
@@ -27,7 +27,9 @@ def read(path: Path, classes: Collection[str] = ()) -> WeightFile:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise BenchError(f"{path} cannot be read: {error.strerror or error}") from error
+        index = path.with_name(f"{path.name}{tf_checkpoint.SUFFIX}")
+        hint = f"; did you mean {index.name}?" if index.is_file() else ""
+        raise BenchError(f"{path} cannot be read: {error.strerror or error}{hint}") from error
     for reader in FORMATS:
         if reader.matches(head, path):
             return WeightFile(path, reader.NAME, reader.read(path, classes))

@@ -1,4 +1,7 @@
-"""One of two gloo ranks that trains every method for two steps and writes what it ended with."""
+"""One of two gloo ranks that trains every method for two steps and writes what it ended with.
+
+A method is a config's name, with overrides behind it.
+"""
 
 import hashlib
 import json
@@ -32,8 +35,9 @@ def digest(tensors: Any) -> str:
 def main(out: Path, configs: list[str]) -> None:
     rank, found = 0, {}
     for config in configs:
+        name, *words = config.split()
         cli = build_only(
-            config,
+            name,
             out / "runs",
             "--config",
             "trainer/ddp_cpu",
@@ -41,6 +45,7 @@ def main(out: Path, configs: list[str]) -> None:
             "protocol/quick",
             "--trainer.max_steps",
             "2",
+            *words,
         )
         watch = Watch()
         cli.trainer.callbacks.append(watch)

@@ -42,7 +42,7 @@ def blurred(clips: Tensor, reach: int) -> Tensor:
 
 def measured(name: str, reach: int) -> dict[str, MetricResult]:
     """Real clips, blurred so far, under a protocol."""
-    if name != "pg2" and "REELBENCH_POSE_MODELS" not in os.environ:
+    if name in ("edn", "patn") and "REELBENCH_POSE_MODELS" not in os.environ:
         pytest.skip("REELBENCH_POSE_MODELS is not set: the networks are not here")
     counts = (f"--evaluate.protocol.n_{kind}={CLIPS}" for kind in ("real", "fake"))
     frames = ("--evaluate.protocol.frames=4",) if name == "edn" else ()
@@ -66,7 +66,13 @@ def test_blur_costs_in_every_column(name: str) -> None:
         if column == "pose_distance" and theirs is None:
             continue  # of blurred persons not one is complete: no number, and missed_detections says so
         assert theirs is not None, (column, soft[column].note)
-        assert theirs < ours if column.startswith(("mask", "pckh", "ds")) else theirs > ours, column
+        assert theirs < ours if column.startswith(("ssim", "mask", "pckh", "ds")) else theirs > ours, column
+
+
+def test_scores_of_classes_read_whole_frames_and_persons() -> None:
+    results = measured("pg2_is", 0)  # too few clips for 10 splits where Inception is there
+    assert set(results) == {"is10[inception]", "mask_is10[inception]"}
+    assert all("needs at least 10 clips" in r.note or "weights fetch inception" in r.note for r in results.values())
 
 
 def test_equal_frames_are_masked_alike() -> None:

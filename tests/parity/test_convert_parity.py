@@ -26,6 +26,8 @@ from lightning_modules.everybody_dance.module import EverybodyDance
 from lightning_modules.formats.conversion import Conversion
 from lightning_modules.formats.reading import read
 from lightning_modules.mocogan.networks import VideoGenerator
+from lightning_modules.pg2 import convert as of_pg2
+from lightning_modules.pg2.module import PG2
 from lightning_modules.pix2pixhd import convert as of_pix2pixhd
 from lightning_modules.pix2pixhd.module import Pix2PixHD
 from lightning_modules.svg.blocks import batch_statistics
@@ -40,7 +42,6 @@ FOLDERS = sorted(path for path in (Path(PARITY) / "checkpoints").glob("*") if pa
 PARAMETERS = FOLDERS or [Path("no_folders")]
 # Folders whose method has no converter yet -> the method: they leave this table when it gets one.
 NOT_YET = {
-    "pg2": "pg2",
     "vid2vid-legacy": "vid2vid",
 }
 # The live ones among the hostile files: an unsafe loader runs them.
@@ -271,6 +272,29 @@ def check_deformable_gan(folder: Path, out: Path) -> None:
         of_critic.check({"p": trained.discriminator(seen, own, shown, wanted).sigmoid().flatten(1)})
 
 
+def check_pg2(folder: Path, out: Path) -> None:
+    (index,) = folder.glob("model.ckpt-*.index")
+    expected = Expected(index.with_suffix(""))
+    metadata = convert("pg2", [index], out)
+    constructor, said = expected.about["constructor"], metadata["init_args"]
+    names = {"hidden": "conv_hidden_num", "dim_z": "z_num", "ndf": "ddim"}
+    assert {k: said[k] for k in names} == {k: constructor[v] for k, v in names.items()}
+    assert (*said["size"], metadata["step"]) == tuple(constructor[k] for k in ("img_H", "img_W", "step"))
+    method: Any = load_export(out)[0]
+    x, pose, target = (expected.input[k].float().permute(0, 3, 1, 2) for k in ("x", "pose_target", "x_target"))
+    coarse, fake = method.generator(x, pose, refine=bool(method.generator.refines))
+    conversion: Conversion = of_pg2.convert([read(index, of_pg2.CLASSES)])
+    trained = PG2(**conversion.init_args)
+    conversion.fit(trained)
+    assert trained.discriminator is not None
+    trained.discriminator.load_state_dict(conversion.states["discriminator"])
+    computed = {"G1": coarse, "DiffMap": fake - coarse}
+    computed |= {f"{name}_0_255": (v.clamp(-1, 1) + 1) * 127.5 for name, v in (("G1", coarse), ("G2", fake))}
+    computed = {name: image.permute(0, 2, 3, 1) for name, image in computed.items()}  # N H W C, as TensorFlow's
+    logits = trained.discriminator(torch.cat([target, x, coarse, fake]))
+    expected.check(computed | {"D_logits_xtarget_x_g1_g2": logits})
+
+
 def fraction(text: str) -> float:
     """`3/64 of 64..512` -> 3/64."""
     match = re.match(r"(\d+)/(\d+) ", text)
@@ -300,6 +324,7 @@ CHECKS: dict[str, Callable[[Path, Path], None]] = {
     "p2phd-torch03": check_pix2pixhd,
     "posegan": check_deformable_gan,
     "posegan-fullsave": check_deformable_gan,
+    "pg2": check_pg2,
     "tgan": check_tgan,
     "vgan": check_vgan,
 }
