@@ -15,7 +15,7 @@ from metrics.weights import CATALOGUE, folder
 from tests.metrics.array_data import ArrayData, noise_clips, numbered
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "configs" / "protocol"
-OF_PERSONS = {"edn", "patn", "pg2"}  # need poses, masks or networks: see test_person_protocols
+OF_PERSONS = {"edn", "patn", "pg2", "pose_image128"}  # need poses, masks or networks: see test_person_protocols
 OF_CLASSES = {"pg2_is"}  # also of persons, and asks Inception: see there
 OF_CATEGORIES = {"mocogan_mcs", "tsv_entropy"}  # need a trained classifier: see test_action_classifier
 OF_ATTRIBUTES = {"attribute_control"}  # two of them, and a method that is asked: see test_videovae_commands
