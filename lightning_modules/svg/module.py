@@ -93,6 +93,7 @@ class SVG(Method):
             raise BenchError(f"model.init_args.size must be one of {allowed} for backbone {backbone}, found {size}")
         _check_context(context, frames, skip_source, "model.init_args.context")
         self.size, self.channels, self.frames, self.context = size, channels, frames, context
+        self.prior = prior
         self.beta, self.reduction, self.skip_source, self.bn_eval = beta, reduction, skip_source, bn_eval
         self.lr, self.betas = lr, betas
         self.generator = StochasticPredictor(
@@ -205,6 +206,23 @@ class SVG(Method):
         with self._statistics(len(context)):
             future = self.generator.reconstruct(unit(video), context.shape[2])
         return torch.cat([context.float(), future.float() * 2 - 1], 2)
+
+    @torch.no_grad()
+    def uncertainty(self, batch: VideoBatch) -> Tensor:
+        """See `Method.uncertainty`: the learned prior's standard deviation, mean over the latents.
+
+        Raises:
+            BenchError: a prior that is not learned, whose deviation is the same at every frame.
+        """
+        if self.generator.prior is None:
+            raise BenchError(
+                f"SVG with prior {self.prior} is equally unsure of every frame; only prior learned says when"
+            )
+        video = batch["video"].to(self.device)
+        with self._statistics(len(video)):
+            codes, _ = self.generator.encode(unit(video))
+            deviation = (0.5 * self.generator.prior(codes[:, :-1])[0].logvar).exp().mean(2)  # B T-1
+        return torch.cat([deviation.new_full((len(video), 1), torch.nan), deviation], 1).float()
 
     def _given(self, batch: VideoBatch) -> Tensor:
         """B C K H W in [-1, 1]: what the batch gives, else its first frames."""

@@ -16,7 +16,7 @@ from lightning_modules.svg.losses import kl_divergence
 from lightning_modules.svg.module import SVG, unit
 from lightning_modules.svg.networks import Forecast
 from lightning_modules.svg.recurrent import Gaussian
-from tests.helpers.svg_loop import literal_rollout
+from tests.helpers.svg_loop import literal_pass, literal_rollout
 from tests.lightning_modules.svg.test_svg_networks import tiny
 
 
@@ -155,6 +155,23 @@ def test_a_reconstruction_uses_the_future_and_a_prediction_does_not() -> None:
     assert torch.equal(one[:, :, :5], two[:, :, :5]) and not torch.equal(one[:, :, 5], two[:, :, 5])
     one, two = (method.sample({"video": clip, "context": clip[:, :, :3]}, noise()) for clip in (video, other))
     assert torch.equal(one, two)
+
+
+def test_uncertainty_is_the_priors_before_the_frame_is_seen() -> None:
+    method = tiny().eval()
+    torch.manual_seed(0)
+    video = torch.rand(4, 1, 6, 32, 32) * 2 - 1
+    found = method.uncertainty({"video": video})
+    with torch.no_grad():
+        prior = literal_pass(method.generator, unit(video), torch.zeros(4, 5, 3), 3).prior
+    assert prior is not None and found.shape == (4, 6) and found[:, 0].isnan().all()
+    torch.testing.assert_close(found[:, 1:], prior.logvar.exp().sqrt().mean(2))
+    other = torch.cat([video[:, :, :4], torch.rand(4, 1, 2, 32, 32)], 2)  # frame 5 is judged from frames 0 to 4
+    changed = method.uncertainty({"video": other})
+    assert torch.allclose(changed[:, 1:5], found[:, 1:5], atol=1e-6) and not torch.allclose(changed[:, 5], found[:, 5])
+    for which in ("fixed", "none"):
+        with pytest.raises(BenchError, match=f"SVG with prior {which} is equally unsure of every frame"):
+            tiny(prior=which).uncertainty({"video": video})
 
 
 def test_batch_statistics_make_clips_depend_on_their_batch() -> None:
