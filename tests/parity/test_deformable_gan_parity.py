@@ -1,16 +1,12 @@
 """The official networks' numbers, reproduced: one test for each file `dgan_*.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from datamodules.pose.maps import gaussian_maps
@@ -18,12 +14,11 @@ from lightning_modules.deformable_gan.losses import nearest_neighbour
 from lightning_modules.deformable_gan.networks import Discriminator, Generator
 from lightning_modules.deformable_gan.regions import Regions, regions, whole_body
 from lightning_modules.deformable_gan.warp import warp
+from tests.parity.official import PARITY, OfficialNumbers, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
-FILES = sorted(Path(PARITY).glob("dgan_*.safetensors")) if PARITY else []
+FILES = official_files("dgan_*.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("dgan_no_files")]
-Tensors = dict[str, Tensor]
 FLIPPED = 0.002  # share of pixels that may round to a neighbour: the reference adds up in another order
 # Patterns of the files' keys, those of a port, -> ours.
 KEYS = (
@@ -40,27 +35,15 @@ KEYS = (
 )
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
-
-    def __init__(self, path: Path) -> None:
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.groups: dict[str, Tensors] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name] = tensor
-        self.input, self.expected, self.arguments = (
-            self.groups["input"],
-            self.groups["output"],
-            self.about["constructor"],
-        )
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def load(self, network: nn.Module) -> None:
         """The official weights; every key on both sides must be met."""
         network.load_state_dict({our_key(name): tensor for name, tensor in self.groups["weights"].items()})
         network.eval()
 
-    def check(self, computed: Tensors, flipped: float = 0.0) -> None:
+    def check(self, computed: Mapping[str, Tensor], flipped: float = 0.0) -> None:
         """Every expected output, and no other, within the sidecar's tolerance.
 
         Args:
@@ -110,7 +93,7 @@ def check_layer(fixture: Fixture) -> None:
 
 
 def check_generator(fixture: Fixture) -> None:
-    given = fixture.arguments
+    given = fixture.constructor
     network = Generator(given["warp_skip"], given["enc"], given["dec"][:-1])
     fixture.load(network)
     assert sum(p.numel() for p in network.parameters()) == fixture.about["n_params"]
@@ -119,7 +102,7 @@ def check_generator(fixture: Fixture) -> None:
 
 
 def check_discriminator(fixture: Fixture) -> None:
-    network = Discriminator(fixture.arguments["w"])
+    network = Discriminator(fixture.constructor["w"])
     fixture.load(network)
     assert sum(p.numel() for p in network.parameters()) == fixture.about["n_params"]
     parts = fixture.input["x"].split([3, 18, 3, 18], 1)
@@ -136,7 +119,7 @@ def check_loss(fixture: Fixture) -> None:
 
 
 def check_regions(fixture: Fixture) -> None:
-    height, width = fixture.arguments["H"], fixture.arguments["W"]
+    height, width = fixture.constructor["H"], fixture.constructor["W"]
     given, wanted = poses(fixture.input["source"]), poses(fixture.input["target"])
     found, body = regions(given, wanted, height, width), whole_body(given, wanted, height, width)
     affine = torch.zeros(2)

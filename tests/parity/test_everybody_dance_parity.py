@@ -1,55 +1,33 @@
 """The official model's numbers, reproduced: one test for each `edn_*_forward.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_modules.everybody_dance.module import EverybodyDance, pairs
 from lightning_modules.pix2pixhd.discriminator import judge_both
+from tests.parity.official import PARITY, OfficialNumbers, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
 # The other files of the name are of the poses' preparation, see tests/datamodules/pose.
-FILES = sorted(Path(PARITY).glob("edn_*_forward.safetensors")) if PARITY else []
+FILES = official_files("edn_*_forward.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("edn_no_files")]
-Tensors = dict[str, Tensor]
 FACE = 1  # the step: of the stage in which faces are trained
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
-
-    def __init__(self, path: Path) -> None:
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.groups: dict[str, Tensors] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name] = tensor
-        self.input, self.arguments = self.groups["input"], self.about["constructor"]
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def load(self, network: nn.Module, part: str) -> None:
         """The official weights, strictly."""
         named = {n.removeprefix(part): w for n, w in self.groups["weights"].items() if n.startswith(part)}
         network.load_state_dict(named, strict=True)
 
-    def check(self, computed: Tensors) -> None:
-        """Every expected output, and no other, within the sidecar's tolerance."""
-        expected = self.groups["output"]
-        assert set(computed) == set(expected) == set(self.about["suggested_atol"])
-        for name, tensor in expected.items():
-            ours = computed[name].detach()
-            assert ours.shape == tensor.shape, name
-            torch.testing.assert_close(ours, tensor, rtol=0, atol=self.about["suggested_atol"][name], msg=name)
-
 
 def method_of(fixture: Fixture) -> EverybodyDance:
-    given, weights = fixture.arguments, fixture.groups["weights"]
+    given, weights = fixture.constructor, fixture.groups["weights"]
     faces = [int(name.split(".")[1]) for name in weights if name.startswith("faceGen/") and "conv_block" in name]
     halvings = [
         name for name, w in weights.items() if name.startswith("faceGen/") and w.ndim == 4 and len(w) == 2 * w.shape[1]
@@ -106,7 +84,7 @@ def check(fixture: Fixture) -> None:
         "I0_I1": torch.cat(frames, 3),
         "initial_I0": roll.made[0].body,
     }
-    if fixture.arguments["face_generator"]:
+    if fixture.constructor["face_generator"]:
         of_faces = method.face_discriminator_losses(roll)
         computed |= {
             "G_GANface": of_generator["face"],
@@ -116,7 +94,7 @@ def check(fixture: Fixture) -> None:
             "face_residual": torch.cat([frame.residual for frame in roll.made if frame.residual is not None], 3),
         }
     # Sampling, the frame made before given back.
-    box = boxes[0] if fixture.arguments["face_generator"] else None
+    box = boxes[0] if fixture.constructor["face_generator"] else None
     computed["inference_frame0"] = method.generator(poses[0], given["zeroshere"], box)
     computed["inference_frame1"] = method.generator(poses[1], computed["inference_frame0"], box)
     fixture.check({name: value for name, value in computed.items() if name in fixture.groups["output"]})

@@ -1,13 +1,10 @@
 """The official networks' numbers, reproduced: one test for each file `mocogan_*.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lightning_modules.mocogan.module import MoCoGAN
@@ -20,9 +17,9 @@ from lightning_modules.mocogan.networks import (
     VideoDiscriminator,
     VideoGenerator,
 )
+from tests.parity.official import PARITY, OfficialNumbers, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
-FILES = sorted(Path(PARITY).glob("mocogan_*.safetensors")) if PARITY else []
+FILES = official_files("mocogan_*.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("mocogan_no_files")]
 # The official constructors' names and ours; the fixtures' `video_length` is the length of the input `e` here.
@@ -48,16 +45,8 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
-
-    def __init__(self, path: Path) -> None:
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.groups: dict[str, dict[str, Tensor]] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name] = tensor
-        self.input = self.groups["input"]
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def load(self, network: Network) -> Network:
         network.load_state_dict(self.groups["weights"], strict=True)
@@ -66,15 +55,6 @@ class Fixture:
     def arguments(self) -> dict[str, Any]:
         """Of our constructors; `size` stays at its default, with which ours are the official networks."""
         return {RENAMED.get(k, k): v for k, v in self.about["constructor"].items() if k != "video_length"}
-
-    def check(self, computed: dict[str, Tensor]) -> None:
-        """Every expected output, and no other, within the sidecar's tolerance."""
-        expected = self.groups["output"]
-        assert set(computed) == set(expected) == set(self.about["suggested_atol"])
-        for name, tensor in expected.items():
-            ours = computed[name].detach()
-            assert ours.shape == tensor.shape, name
-            torch.testing.assert_close(ours, tensor, rtol=0, atol=self.about["suggested_atol"][name], msg=name)
 
 
 def check_generator(fixture: Fixture) -> None:

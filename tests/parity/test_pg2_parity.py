@@ -1,15 +1,12 @@
 """The official networks' numbers, reproduced: one test for each file `pg2_*.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from datamodules.errors import BenchError
@@ -20,24 +17,18 @@ from lightning_modules.pg2.losses import Adversarial, bce, discriminator_loss, g
 from lightning_modules.pg2.module import PG2
 from lightning_modules.pg2.networks import Generator
 from lightning_modules.pg2.official import UNUSED, discriminator_names, generator_names, our_layout
+from tests.parity.official import PARITY, OfficialNumbers, Tensors, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
-FILES = sorted(Path(PARITY).glob("pg2_*.safetensors")) if PARITY else []
+FILES = official_files("pg2_*.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("pg2_no_files")]
-Tensors = dict[str, Tensor]
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def __init__(self, path: Path) -> None:
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.groups: dict[str, Tensors] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name] = tensor
-        self.input, self.given = self.groups["input"], self.about["constructor"]
+        super().__init__(path)
         self.classes = " ".join(self.about["classes"])
 
     def load(self, networks: Mapping[nn.Module, dict[str, str]]) -> None:
@@ -68,7 +59,7 @@ def denormalised(image: Tensor) -> Tensor:
 
 
 def check_generator(fixture: Fixture) -> None:
-    given, x, pose = fixture.given, fixture.input["x"], fixture.input["pose_target"]
+    given, x, pose = fixture.constructor, fixture.input["x"], fixture.input["pose_target"]
     network = Generator(given["H"], given["W"], given["hidden"], given["z"], "maps", "_256" in fixture.classes)
     fixture.load({network: generator_names(network)})
     coarse, refined = network(x, pose, refine=True)
@@ -79,7 +70,7 @@ def check_generator(fixture: Fixture) -> None:
 
 
 def check_discriminator(fixture: Fixture) -> None:
-    given = fixture.given
+    given = fixture.constructor
     network = Discriminator(3, given["dim"], (given["H"], given["W"]))
     fixture.load({network: discriminator_names(network)})
     computed = {"y": network(fixture.input["x"])}
@@ -127,7 +118,7 @@ def norms(names: Mapping[str, str], network: nn.Module, prefix: str) -> Tensor:
 
 def check_model(fixture: Fixture) -> None:
     """Losses and gradients of the module's own two stages."""
-    given, x, pose = fixture.given, fixture.input["x"], fixture.input["pose_target"]
+    given, x, pose = fixture.constructor, fixture.input["x"], fixture.input["pose_target"]
     module = PG2((given["H"], given["W"]), hidden=given["hidden"], dim_z=given["z"], ndf=given["dim"])
     assert module.discriminator is not None
     names = generator_names(module.generator), discriminator_names(module.discriminator)
@@ -186,7 +177,7 @@ def with_confidence(places: Tensor) -> Tensor:
 
 
 def check_maps(fixture: Fixture) -> None:
-    given = fixture.given
+    given = fixture.constructor
     market, fashion = (with_confidence(fixture.input[name]) for name in ("keypoints", "keypoints2"))
     small, large = (given["H"], given["W"]), (given["H2"], given["W2"])
     computed = {"pose_map": disc_maps(market, *small)}

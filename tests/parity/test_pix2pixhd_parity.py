@@ -1,14 +1,10 @@
 """The official networks' numbers, reproduced: one test for each file `p2phd_*.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lightning_modules.pix2pixhd.condition import Condition
@@ -18,38 +14,20 @@ from lightning_modules.pix2pixhd.losses import gan_loss, perceptual
 from lightning_modules.pix2pixhd.module import Pix2PixHD
 from lightning_modules.pix2pixhd.networks import GlobalGenerator, LocalEnhancer
 from metrics.features.vgg import Vgg19Features
+from tests.parity.official import PARITY, OfficialNumbers, Tensors, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
-FILES = sorted(Path(PARITY).glob("p2phd_*.safetensors")) if PARITY else []
+FILES = official_files("p2phd_*.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("p2phd_no_files")]
-Tensors = dict[str, Tensor]
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
-
-    def __init__(self, path: Path) -> None:
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.groups: dict[str, Tensors] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name] = tensor
-        self.input, self.arguments = self.groups["input"], self.about["constructor"]
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def load(self, network: nn.Module, part: str = "", rename: Callable[[str], str] = str) -> None:
         """The official weights, strictly."""
         named = {n.removeprefix(part): w for n, w in self.groups["weights"].items() if n.startswith(part)}
         network.load_state_dict({rename(name): weight for name, weight in named.items()}, strict=True)
-
-    def check(self, computed: Mapping[str, Tensor]) -> None:
-        """Every expected output, and no other, within the sidecar's tolerance."""
-        expected = self.groups["output"]
-        assert set(computed) == set(expected) == set(self.about["suggested_atol"])
-        for name, tensor in expected.items():
-            ours = computed[name].detach()
-            assert ours.shape == tensor.shape, name
-            torch.testing.assert_close(ours, tensor, rtol=0, atol=self.about["suggested_atol"][name], msg=name)
 
 
 def maps(fixture: Fixture, *names: str) -> list[Tensor]:
@@ -59,13 +37,13 @@ def maps(fixture: Fixture, *names: str) -> list[Tensor]:
 
 def check_condition(fixture: Fixture) -> None:
     labels, instances = maps(fixture, "label", "inst")
-    condition = Condition(fixture.arguments["label_nc"], True, 0)
+    condition = Condition(fixture.constructor["label_nc"], True, 0)
     whole = condition({"labels": labels, "instances": instances})
     fixture.check({"edges": edges(instances), "input_label": whole})
 
 
 def check_encoder(fixture: Fixture) -> None:
-    given = fixture.arguments
+    given = fixture.constructor
     network = GlobalGenerator(
         given["input_nc"], given["output_nc"], given["ngf"], given["n_downsampling"], 0, given["norm"]
     )
@@ -85,7 +63,7 @@ def check_gan_loss(fixture: Fixture) -> None:
 
 
 def check_global_generator(fixture: Fixture) -> None:
-    network = GlobalGenerator(**fixture.arguments)
+    network = GlobalGenerator(**fixture.constructor)
     computed = {}
     for name, training in (("y", False), ("y_train", True)):
         fixture.load(network)
@@ -94,7 +72,7 @@ def check_global_generator(fixture: Fixture) -> None:
 
 
 def check_local_enhancer(fixture: Fixture) -> None:
-    network = LocalEnhancer(**fixture.arguments).eval()
+    network = LocalEnhancer(**fixture.constructor).eval()
     fixture.load(network)
     fixture.check({"y": network(fixture.input["x"])})
     # What is frozen for a stage computes the same.
@@ -102,7 +80,7 @@ def check_local_enhancer(fixture: Fixture) -> None:
 
 
 def check_discriminator(fixture: Fixture) -> None:
-    given = dict(fixture.arguments)
+    given = dict(fixture.constructor)
     assert not given.pop("use_sigmoid")
     features = given.pop("getIntermFeat")
     network = MultiscaleDiscriminator(**given, features=features).eval()
@@ -118,7 +96,7 @@ def check_discriminator(fixture: Fixture) -> None:
 
 
 def check_vgg(fixture: Fixture) -> None:
-    network = Vgg19Features(64 // fixture.arguments["div"])
+    network = Vgg19Features(64 // fixture.constructor["div"])
     fixture.load(network, rename=lambda name: f"backbone.features.{name.partition('.')[2]}")
     features = network(fixture.input["x"])
     loss = perceptual(network, fixture.input["x"], fixture.input["y"])
@@ -126,7 +104,7 @@ def check_vgg(fixture: Fixture) -> None:
 
 
 def check_losses(fixture: Fixture) -> None:
-    given = fixture.arguments
+    given = fixture.constructor
     module = Pix2PixHD(
         size=given["S"],
         label_nc=given["label_nc"],

@@ -1,15 +1,12 @@
 """The official SVG's numbers, reproduced: one test for each file `svg_*.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lightning_modules.svg.blocks import Decoder, Encoder, batch_statistics
@@ -17,9 +14,9 @@ from lightning_modules.svg.losses import kl_divergence
 from lightning_modules.svg.module import SVG
 from lightning_modules.svg.networks import BACKBONES
 from lightning_modules.svg.recurrent import Gaussian, GaussianLstm, Lstm
+from tests.parity.official import PARITY, OfficialNumbers, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
-FILES = sorted(Path(PARITY).glob("svg_*.safetensors")) if PARITY else []
+FILES = official_files("svg_*.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("svg_no_files")]
 # Ends of the keys of outputs, and the option that they were made with.
@@ -27,32 +24,18 @@ SKIPS = {"": "svg_code", "_lastframeskip": "every_frame"}
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def __init__(self, path: Path) -> None:
-        self.name = path.stem
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.constructor: dict[str, Any] = self.about["constructor"]
-        self.groups: dict[str, dict[str, Tensor]] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name.replace("/", ".") if group == "weights" else name] = tensor
-        self.input, self.expected = self.groups["input"], self.groups["output"]
+        super().__init__(path)
+        self.groups["weights"] = {name.replace("/", "."): tensor for name, tensor in self.groups["weights"].items()}
 
     def load(self, network: Network, part: str = "") -> Network:
         """The weights of `part`, or all."""
         weights = self.groups["weights"].items()
         network.load_state_dict({key.removeprefix(f"{part}."): t for key, t in weights if key.startswith(part)})
         return network
-
-    def check(self, computed: dict[str, Tensor]) -> None:
-        """Every expected output, and no other, within the sidecar's tolerance."""
-        assert set(computed) == set(self.expected) == set(self.about["suggested_atol"])
-        for name, tensor in self.expected.items():
-            ours = computed[name].detach()
-            assert ours.shape == tensor.shape, name
-            torch.testing.assert_close(ours, tensor, rtol=0, atol=self.about["suggested_atol"][name], msg=name)
 
 
 def check_backbone(fixture: Fixture) -> None:

@@ -1,13 +1,10 @@
 """The official networks' numbers, reproduced: one test for each file `tgan_*.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lightning_modules.tgan.clipping import clip_critic_singular_values, clip_critic_weights, clip_singular_values
@@ -16,24 +13,18 @@ from lightning_modules.tgan.losses import FAKE, REAL, cross_entropy, wgan_critic
 from lightning_modules.tgan.module import TGAN
 from lightning_modules.tgan.networks import TemporalGenerator, VideoGenerator
 from lightning_modules.tgan.official import our_key
+from tests.parity.official import PARITY, OfficialNumbers, Tensors, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
-FILES = sorted(Path(PARITY).glob("tgan_*.safetensors")) if PARITY else []
+FILES = official_files("tgan_*.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("tgan_no_files")]
-Tensors = dict[str, Tensor]
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def __init__(self, path: Path) -> None:
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.groups: dict[str, Tensors] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name] = tensor
-        self.input, self.arguments = self.groups["input"], self.about["constructor"]
+        super().__init__(path)
         self.classes = " ".join(self.about["classes"])
 
     def load(self, network: nn.Module, part: str = "") -> None:
@@ -45,15 +36,6 @@ class Fixture:
                 state[key] = tensor
         counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
         network.load_state_dict(state | counters, strict=True)
-
-    def check(self, computed: Tensors) -> None:
-        """Every expected output, and no other, within the sidecar's tolerance."""
-        expected = self.groups["output"]
-        assert set(computed) == set(expected) == set(self.about["suggested_atol"])
-        for name, tensor in expected.items():
-            ours = computed[name].detach()
-            assert ours.shape == tensor.shape, name
-            torch.testing.assert_close(ours, tensor, rtol=0, atol=self.about["suggested_atol"][name], msg=name)
 
 
 def statistics(network: nn.Module, names: Any, after: str = "_after") -> Tensors:
@@ -82,12 +64,12 @@ def temporal(given: dict[str, Any], beta: bool) -> TemporalGenerator:
 
 
 def check_temporal(fixture: Fixture) -> None:
-    network = temporal(fixture.arguments, beta="NoBeta" not in fixture.classes)
+    network = temporal(fixture.constructor, beta="NoBeta" not in fixture.classes)
     both_modes(fixture, network, lambda: network(fixture.input["z_slow"]), "z_fast")
 
 
 def check_critic(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, beta = fixture.arguments, "NoBeta" not in fixture.classes
+    given, beta = fixture.constructor, "NoBeta" not in fixture.classes
     sigma = given.get("sigma", 0.0)
     network = Critic(given["in_channels"], given["mid_ch"], given["top_width"], 0, beta, sigma)
     noise = [fixture.input[name] for name in sorted(fixture.input) if name.startswith("noise")]
@@ -112,7 +94,7 @@ def whole_generator(given: dict[str, Any]) -> VideoGenerator:
 
 def check_video(fixture: Fixture) -> None:
     slow, fast = fixture.input["z_slow"], fixture.input["z_fast"]
-    network = whole_generator(fixture.arguments)
+    network = whole_generator(fixture.constructor)
     image, none = network.image, slow[:, :0]
     fixture.load(image)
     computed = {"frame0_eval": image.eval()(slow[:1], fast[:1, :, 0])}
@@ -136,7 +118,7 @@ def check_losses(fixture: Fixture) -> None:
 
 def check_clipping(fixture: Fixture) -> None:
     given = fixture.input
-    computed = {f"out{i}": clip_singular_values(given[f"A{i}"]) for i in range(len(fixture.arguments["s"]))}
+    computed = {f"out{i}": clip_singular_values(given[f"A{i}"]) for i in range(len(fixture.constructor["s"]))}
     module = TGAN(size=16, ngt=1, ngf=1, ndf=1)
     optimizer = module.configure_optimizers()[0]
     parameter = nn.Parameter(given["p0"].clone())
@@ -157,7 +139,7 @@ def named(critic: Critic, prefix: str, names: Any) -> Tensors:
 
 def check_step(fixture: Fixture) -> None:
     """Losses, gradients and clipping of the module's own step."""
-    given, expected = fixture.arguments, fixture.groups["output"]
+    given, expected = fixture.constructor, fixture.groups["output"]
     module = TGAN(size=16, ngt=1, ngf=1, ndf=1)
     module.generator = whole_generator(given)
     module.critic = Critic(given["out_channels"], given["mid_ch"], given["bottom_width"])
