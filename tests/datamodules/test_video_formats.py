@@ -1,5 +1,7 @@
 """Files that are sound, however unusual: every frame, in order, in the right colours."""
 
+import os
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -89,6 +91,8 @@ def test_every_frame_of_a_sound_file(tmp_path: Path, name: str) -> None:
 def test_av1(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", codec="libsvtav1", options={"preset": "12", "svtav1-params": "lp=1"})
     assert numbers(read(path)[0]) == list(range(FRAMES))
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER  # the encoder asks for more
 
 
 def test_lossless_frames_come_back_bit_by_bit(tmp_path: Path) -> None:
