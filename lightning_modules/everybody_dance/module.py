@@ -4,17 +4,18 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.base import ClipData
-from datamodules.batch import VideoBatch, main_stream
+from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
-from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.contract import ClipNoise
 from lightning_modules.everybody_dance.faces import face_perceptual, faces_of, verdicts
 from lightning_modules.everybody_dance.networks import CHANNELS, Dancer, FaceDiscriminator, Frame
 from lightning_modules.everybody_dance.stages import Stages, check_stages
 from lightning_modules.pix2pixhd.condition import Condition
+from lightning_modules.pix2pixhd.conditioned import ConditionedMethod
 from lightning_modules.pix2pixhd.discriminator import Judged, MultiscaleDiscriminator, judge_both
 from lightning_modules.pix2pixhd.losses import feature_matching, gan_loss, perceptual
 from lightning_modules.pix2pixhd.module import check_divisible
@@ -39,7 +40,7 @@ class Roll(NamedTuple):
     boxes: list[Tensor]
 
 
-class EverybodyDance(Method):
+class EverybodyDance(ConditionedMethod):
     """Everybody Dance Now (Chan, Ginosar, Zhou, Efros, ICCV 2019, arXiv 1808.07371) as the official code trains it.
 
     One dancer, one room: frames are made from drawn poses, each after the one before, so sampling goes frame by frame
@@ -131,7 +132,6 @@ class EverybodyDance(Method):
         self.discriminator = MultiscaleDiscriminator(4 * CHANNELS, ndf, n_layers_D, num_D)
         self.face_discriminator = FaceDiscriminator(face_ndf, n_layers_D) if face else None
         init_weights(self)
-        self._vgg: list[nn.Module] = []  # in a list: its weights belong to no checkpoint
         self.players = Players(self, ["generator", "discriminator"], main="generator")
 
     @classmethod
@@ -152,25 +152,6 @@ class EverybodyDance(Method):
                 f"model.init_args.rollout is {self.rollout}, but the clips of {data.name} have {data.frames} frames: "
                 f"set data.init_args.frames to at least {self.rollout}"
             )
-
-    def setup(self, stage: str) -> None:
-        """See `Method.setup`; loads the perceptual loss's network. Raises `MissingWeights`, which tells the way."""
-        super().setup(stage)
-        if stage == "fit" and self.lambda_vgg and not self._vgg:
-            from metrics.features.vgg import load
-
-            self._vgg.append(load())
-
-    def on_fit_start(self) -> None:
-        """The perceptual loss's network moves to the device."""
-        for network in self._vgg:
-            network.to(self.device)
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuses what does not fit, while it lies on the CPU."""
-        if batch:
-            self.condition.check(main_stream(batch))
-        return batch
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`; officially the generator's weights were listed twice."""

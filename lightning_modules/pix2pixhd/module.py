@@ -3,16 +3,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.base import ClipData
-from datamodules.batch import VideoBatch, main_stream, to_float
+from datamodules.batch import VideoBatch, to_float
 from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
-from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.contract import ClipNoise
 from lightning_modules.evaluation import to_device
 from lightning_modules.pix2pixhd.clusters import ClusterBank, object_features
 from lightning_modules.pix2pixhd.condition import Condition, all_frames, one_frame
+from lightning_modules.pix2pixhd.conditioned import ConditionedMethod
 from lightning_modules.pix2pixhd.discriminator import Judged, MultiscaleDiscriminator, judge_both
 from lightning_modules.pix2pixhd.losses import Gan, feature_matching, gan_loss, perceptual
 from lightning_modules.pix2pixhd.networks import GlobalGenerator, LocalEnhancer, Norm, init_weights
@@ -22,7 +23,7 @@ from lightning_modules.pix2pixhd.translator import Stage, Translator
 from lightning_modules.sizes import Size, check_frame_size, height_width
 
 
-class Pix2PixHD(Method):
+class Pix2PixHD(ConditionedMethod):
     """pix2pixHD (Wang, Liu, Zhu, Tao, Kautz, Catanzaro, CVPR 2018, arXiv 1711.11585) as the official code trains it.
 
     It makes pictures, each from its own condition: training takes one frame of each clip, sampling all of them, so it
@@ -126,7 +127,6 @@ class Pix2PixHD(Method):
         )
         init_weights(self)
         self.pool = ImagePool(pool_size)
-        self._vgg: list[nn.Module] = []  # in a list: its weights belong to no checkpoint
         self.players = Players(self, ["generator", "discriminator"], main="generator")
 
     @classmethod
@@ -144,29 +144,6 @@ class Pix2PixHD(Method):
                 f"model.init_args.label_nc is {self.condition.label_nc}, but {data.name} has {classes} classes: set it "
                 "to that number, for example by label_nc: ${data.init_args.classes}"
             )
-
-    def setup(self, stage: str) -> None:
-        """See `Method.setup`; loads the perceptual loss's network before the first step.
-
-        Raises:
-            BenchError: `MissingWeights`, which tells how to get them.
-        """
-        super().setup(stage)
-        if stage == "fit" and self.lambda_vgg and not self._vgg:
-            from metrics.features.vgg import load
-
-            self._vgg.append(load())
-
-    def on_fit_start(self) -> None:
-        """The perceptual loss's network moves to the device."""
-        for network in self._vgg:
-            network.to(self.device)
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuses what does not fit the networks while it lies on the CPU: on a GPU a wrong class has no name."""
-        if batch:
-            self.condition.check(main_stream(batch))
-        return batch
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""

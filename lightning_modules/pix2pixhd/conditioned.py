@@ -1,0 +1,48 @@
+"""What methods share that make pictures from label maps or drawn conditions."""
+
+from typing import Any
+
+from torch import nn
+
+from datamodules.batch import main_stream
+from lightning_modules.contract import Method
+from lightning_modules.pix2pixhd.condition import Condition
+
+
+class ConditionedMethod(Method):
+    """Base that checks what batches show, and holds the network of the perceptual loss.
+
+    Attributes:
+        condition: what the networks are shown.
+        lambda_vgg: weight of the perceptual loss, whose network's weights must be on this machine; 0 leaves it out.
+    """
+
+    condition: Condition
+    lambda_vgg: float
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._vgg: list[nn.Module] = []  # in a list: its weights belong to no checkpoint
+
+    def setup(self, stage: str) -> None:
+        """See `Method.setup`; loads the perceptual loss's network before the first step.
+
+        Raises:
+            BenchError: `MissingWeights`, which tells how to get them.
+        """
+        super().setup(stage)
+        if stage == "fit" and self.lambda_vgg and not self._vgg:
+            from metrics.features.vgg import load
+
+            self._vgg.append(load())
+
+    def on_fit_start(self) -> None:
+        """The perceptual loss's network moves to the device."""
+        for network in self._vgg:
+            network.to(self.device)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Refuses what does not fit the networks while it lies on the CPU: on a GPU a wrong class has no name."""
+        if batch:
+            self.condition.check(main_stream(batch))
+        return batch
