@@ -235,7 +235,7 @@ class Commands:
         if swap and (attribute or grid):
             raise BenchError(f"--swap true goes without --{'grid' if grid else 'attribute'}")
         if (source is None) != (poses is None):
-            raise BenchError("--source and --poses go together: a picture of a person, and what he is to do")
+            raise BenchError("--source and --poses go together: a picture of a person, and the poses to draw them in")
         if source is not None and (swap or attribute or grid):
             other = "swap" if swap else "grid" if grid else "attribute"
             raise BenchError(f"--source goes without --{other}: it draws one person in the poses of --poses")

@@ -102,6 +102,8 @@ def test_from_official_weights_to_a_clip(tmp_path: Path, files: PoseFiles, capsy
     assert len(clip) == 3 and np.abs(clip.astype(int) - read_video(tmp_path / "again" / "clip.mkv")).max() <= 1
     assert main([*words, "--source", str(files.source)]) == 2
     assert "--source and --poses go together" in capsys.readouterr().err
+    assert main([*words, "--source", str(files.source), "--poses", str(files.poses), "--swap", "true"]) == 2
+    assert "--source goes without --swap" in capsys.readouterr().err
 
 
 def test_a_method_without_poses(tmp_path: Path, files: PoseFiles, capsys: pytest.CaptureFixture[str]) -> None:
