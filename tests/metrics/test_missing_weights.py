@@ -70,7 +70,7 @@ def scored(metrics: dict[str, VideoMetric], frames: int = 9) -> MetricSuite:
 def test_of_several_samples_best_mean_and_worst_say_so(tmp_path: Path) -> None:
     fake, real = noise_clips(0, 4, 3, 9, 16, 16), noise_clips(1, 4, 3, 9, 16, 16)
     data = ArrayData(val=real)
-    suite = MetricSuite({"lpips[alex]": Lpips(load), "psnr": PSNR()})
+    suite = MetricSuite({"lpips[alex]": Lpips(load), "psnr": PSNR()})  # type: ignore[arg-type]
     protocol = ProtocolSettings(n_real=4, n_fake=4, samples=2).resolve(data)
     suite.prepare(data, protocol)
     for sample in range(2):
