@@ -43,14 +43,17 @@ class ActionClassifier(Extractor):
             self.num_features = int(self.about["classes"])
             self.network = ActionNetwork(self.num_features, int(self.about["width"]))
             self.network.load_state_dict(weights)
+            self.crop = int(self.about.get("crop", 0))
         except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise BenchError(f"{path} is not what `reelbench classifier` writes: {reason}; {HOW}") from error
+        if self.crop:
+            self.preprocessing = f"the middle without {self.crop} rows and columns, {self.preprocessing}"
         self.freeze()
 
     def features(self, clips: Tensor) -> Tensor:
         """See `Extractor.features`."""
-        return self.network(shown(clips))
+        return self.network(shown(clips, self.crop))
 
 
 def save_classifier(network: ActionNetwork, path: Path, **about: str) -> None:

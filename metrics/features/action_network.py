@@ -32,8 +32,15 @@ class ActionNetwork(nn.Module):
         return self.layers(clips).mean(dim=(2, 3, 4))
 
 
-def shown(clips: Tensor) -> Tensor:
-    """What the network sees of uint8 clips: B 3 T H W -> float B 3 T 64 64 in [-1, 1], frame by frame bilinear."""
+def shown(clips: Tensor, crop: int = 0) -> Tensor:
+    """What the network sees of uint8 clips: B 3 T H W -> float B 3 T 64 64 in [-1, 1], frame by frame bilinear.
+
+    Args:
+        crop: rows and columns that are left out around the middle, as in TwoStreamVAN's tests.
+    """
+    if crop:
+        before = crop // 2
+        clips = clips[..., before : clips.shape[3] - crop + before, before : clips.shape[4] - crop + before]
     b, c, t, height, width = clips.shape
     levels = clips.float() / 127.5 - 1
     if (height, width) == (SIDE, SIDE):
@@ -44,6 +51,6 @@ def shown(clips: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(network: ActionNetwork, clips: Tensor, labels: Tensor) -> float:
+def accuracy(network: ActionNetwork, clips: Tensor, labels: Tensor, crop: int = 0) -> float:
     """Share of uint8 clips B 3 T H W whose most likely class is their label."""
-    return float((network(shown(clips)).argmax(dim=1) == labels).double().mean())
+    return float((network(shown(clips, crop)).argmax(dim=1) == labels).double().mean())

@@ -2,19 +2,21 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from datamodules.errors import BenchError
+from datamodules.synthetic.moving_digits import MovingDigits
 from datamodules.synthetic.shape_motion import ShapeMotion
 from experiments import classifier as command
 from metrics.classifier_score import MotionControlScore
 from metrics.entropy import InterEntropy, IntraEntropy
-from metrics.features.action_classifier import ActionClassifier
+from metrics.features.action_classifier import ActionClassifier, save_classifier
 from metrics.features.action_network import ActionNetwork, shown
-from metrics.features.action_training import fit
+from metrics.features.action_training import Training, cropped, fit, labels, sizes
 from metrics.suite import MetricSuite
 from tests.metrics.array_data import ArrayData, noise_clips
 from tests.metrics.test_protocol_configs import FOLDER, OF_CATEGORIES, load
@@ -75,7 +77,9 @@ def test_training_repeats_itself_and_leaves_the_generator_alone() -> None:
     data = ShapeMotion(size=32, frames=8)
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    one, other, third = (fit(data, "category", 2, 4, 2, 1e-3, seed)[0].state_dict() for seed in (0, 0, 1))
+    one, other, third = (
+        fit(data, Training(steps=2, batch=4, width=2, lr=1e-3, seed=seed))[0].state_dict() for seed in (0, 0, 1)
+    )
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(one[key], other[key]) for key in one)
     assert not torch.equal(one["layers.0.weight"], third["layers.0.weight"])
@@ -111,7 +115,7 @@ def test_what_is_no_classifier(tmp_path: Path, weights: Path) -> None:
 def test_data_and_arguments_that_give_no_classifier(tmp_path: Path) -> None:
     out = str(tmp_path / "x.safetensors")
     with pytest.raises(BenchError, match="arrays has the attributes none"):
-        fit(ArrayData(train=noise_clips(0, 4, 3, 8, 16, 16)), "category", 1, 2, 2, 1e-3, 0)
+        fit(ArrayData(train=noise_clips(0, 4, 3, 8, 16, 16)), Training(steps=1, batch=2, width=2))
     with pytest.raises(BenchError, match="frames of at least 8, found 4"):
         command.main(["data/shape_motion", "-o", out, "--data.frames", "4"])
     with pytest.raises(BenchError, match="--steps must be at least 1, found 0"):
@@ -119,3 +123,55 @@ def test_data_and_arguments_that_give_no_classifier(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"--out must end in .safetensors, found x.pt"):
         command.main(["data/shape_motion", "-o", "x.pt"])
     assert not Path(out).exists()
+
+
+def test_joined_attributes_are_all_pairs() -> None:
+    data = MovingDigits(size=16, frames=8, train_videos=600, val_videos=4, test_videos=4)
+    assert sizes(data, "digit0+digit1") == [10, 10] and sizes(data, "digit1") == [10]
+    attributes = {"digit0": torch.tensor([0, 1, 9]), "digit1": torch.tensor([7, 0, 9])}
+    assert labels(data, attributes, "digit0+digit1").tolist() == [7, 10, 99]
+    assert labels(data, attributes, "digit1").tolist() == [7, 0, 9]
+    network, classes = fit(data, Training("digit0+digit1", steps=1, batch=2, width=2))
+    assert classes == 100 and network.layers[-1].out_channels == 100
+    with pytest.raises(BenchError, match=r"two classes of digit0\+odd or more; moving_digits has .*digit0, digit1"):
+        sizes(data, "digit0+odd")
+
+
+def test_crops_are_windows_at_places_of_their_own() -> None:
+    clips = noise_clips(0, 40, 3, 2, 12, 10)
+    places = set()
+    for clip, window in zip(clips, cropped(clips, 3, (0, 5)), strict=True):
+        found = [(y, x) for y in range(4) for x in range(4) if torch.equal(window, clip[..., y : y + 9, x : x + 7])]
+        places |= set(found)
+        assert len(found) == 1
+    assert len(places) > 12
+    assert torch.equal(cropped(clips, 3, (0, 5)), cropped(clips, 3, (0, 5)))
+    assert not torch.equal(cropped(clips, 3, (0, 5)), cropped(clips, 3, (0, 6))) and cropped(clips, 0, (0, 5)) is clips
+    middle = noise_clips(1, 2, 3, 8, 69, 69)
+    assert torch.equal(shown(middle, 5), shown(middle[..., 2:66, 2:66]))  # 5: two before, three after
+
+
+def test_the_file_knows_its_crop(tmp_path: Path) -> None:
+    network = ActionNetwork(2, 2).eval()
+    for crop in (0, 5):
+        save_classifier(network, tmp_path / f"{crop}.safetensors", classes="2", width="2", crop=str(crop))
+    whole, middle = (ActionClassifier(str(tmp_path / f"{crop}.safetensors")) for crop in (0, 5))
+    clips = noise_clips(0, 2, 3, 8, 69, 69)
+    assert torch.equal(middle(clips), whole(clips[..., 2:66, 2:66])) and middle.fingerprint != whole.fingerprint
+    data = ShapeMotion(size=16, frames=8)
+    with pytest.raises(BenchError, match="a crop must be at least 0 and below the frames' 16x16, found 16"):
+        fit(data, Training(steps=1, crop=16))
+
+
+def test_the_learning_rate_falls_by_the_decay(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+
+    class Watched(torch.optim.Adam):
+        def step(self, closure: Any = None) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    data = MovingDigits(size=16, frames=8, train_videos=40, val_videos=4, test_videos=4)  # two steps an epoch
+    fit(data, Training("digit0", steps=5, batch=20, width=2, lr=1.0, decay=0.5))
+    assert rates == [1, 1, 0.5, 0.5, 0.25]
