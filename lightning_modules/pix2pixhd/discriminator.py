@@ -32,15 +32,24 @@ class MultiscaleDiscriminator(nn.Module):
         norm: see `networks.norm_layer`.
         features: whether the layers' maps are given, for feature matching; the official files name layers otherwise
             without.
+        widest: where given, the width doubles with every coarser scale, up to this, as vid2vid has it.
     """
 
     def __init__(
-        self, input_nc: int, ndf: int, n_layers: int, num_D: int, norm: Norm = "instance", features: bool = True
+        self,
+        input_nc: int,
+        ndf: int,
+        n_layers: int,
+        num_D: int,
+        norm: Norm = "instance",
+        features: bool = True,
+        widest: int | None = None,
     ) -> None:
         super().__init__()
         self.num_D, self.depth, self.features = num_D, n_layers + 2, features
         for i in range(num_D):
-            stages = patch_stages(input_nc, ndf, n_layers, norm)
+            width = ndf if widest is None else min(widest, ndf << (num_D - 1 - i))
+            stages = patch_stages(input_nc, width, n_layers, norm)
             if features:
                 for j, stage in enumerate(stages):
                     self.add_module(f"scale{i}_layer{j}", nn.Sequential(*stage))
