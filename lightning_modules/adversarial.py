@@ -33,7 +33,8 @@ class Players:
         """Backward pass and optimizer step of one player: the block fills the list with scalar losses to be summed.
 
         Inside the block only this player's parameters take gradients. If the block raises, nothing is updated and
-        all parameters are as before.
+        all parameters are as before. A block may call `manual_backward` itself, for parts whose graph would otherwise
+        have to be kept: their gradients are added to those of the listed losses.
 
         Args:
             name: whose turn it is.
@@ -49,10 +50,10 @@ class Players:
             optimizer._on_before_step = optimizer._on_after_step = _nothing
         with self.module.toggled_optimizer(optimizer):
             losses: list[Tensor] = []
+            optimizer.zero_grad()
             yield losses
             if not losses:
                 raise RuntimeError(f"the turn of player {name!r} ended without a loss")
-            optimizer.zero_grad()
             self.module.manual_backward(sum(losses[1:], losses[0]))
             if clip is not None:
                 self.module.clip_gradients(optimizer.optimizer, clip, "norm")

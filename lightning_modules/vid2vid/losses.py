@@ -1,4 +1,4 @@
-"""What vid2vid minimises beside pix2pixHD's losses (section 3.1 and the official code): flow, and frames moved by it."""
+"""What vid2vid minimises beside pix2pixHD's losses (section 3.1, official code): flow, and frames moved by it."""
 
 import torch
 from torch import Tensor, nn

@@ -5,6 +5,7 @@ A frame is blended from a new picture and from the frame before, moved by a flow
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from lightning_modules.pix2pixhd.networks import Norm, seven
@@ -191,3 +192,8 @@ class CompositeLocalGenerator(Composer):
         if coarse.foreground_maps is not None:
             over = self.foreground_up(self.foreground_down(x) + coarse.foreground_maps)
         return self.compose(maps, flow_maps, over, before, mask, raw_only)
+
+
+def stacked(made: list[Made], name: str) -> Tensor:
+    """One part of frames made one after another: N T C H W."""
+    return torch.stack([getattr(one, name) for one in made], 1)

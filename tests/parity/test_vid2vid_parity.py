@@ -61,7 +61,7 @@ def check_generator(fixture: Fixture) -> None:
     local = fixture.about["classes"] == ["CompositeLocalGenerator"]
     network = (CompositeLocalGenerator if local else CompositeGenerator)(**fixture.arguments)
     assert sum(p.numel() for p in network.parameters()) == fixture.about["n_params"]
-    given, computed = fixture.input, {}
+    given, computed, mask = fixture.input, {}, fixture.input.get("mask")
     coarse = None
     if local:
         nothing = torch.empty(0)
@@ -70,9 +70,7 @@ def check_generator(fixture: Fixture) -> None:
     for mode in ("eval", "train"):
         for raw_only in (False, True):
             fixture.load(network)
-            made = network.train(mode == "train")(
-                given["label"], given["img_prev"], given.get("mask"), coarse, raw_only
-            )
+            made = network.train(mode == "train")(given["label"], given["img_prev"], mask, coarse, raw_only)
             if raw_only:
                 computed[f"img_final_raw_only_{mode}"] = made.frame
                 continue
