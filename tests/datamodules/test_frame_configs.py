@@ -10,6 +10,7 @@ from datamodules.base import ClipData
 from datamodules.errors import BenchError
 from datamodules.flip import Flipped
 from datamodules.pose.skeletons import SKELETONS
+from datamodules.tracks import BETWEEN
 
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs" / "data"
 PAIR = {"video", "pose", "mask", "source", "source_pose", "attributes"}
@@ -25,6 +26,8 @@ EXPECTED = {
     "everybody_dance": ((256, 512), 2, 1, False, None, {"video", "condition", "face_box"}),
     "vid2vid_street": ((256, 512), 6, 1, False, None, {"video", "labels", "instances"}),
     "vid2vid_pose": ((256, 192), 12, 1, False, "body_25", {"video", "condition", "pose", "mask"}),
+    "vid2vid_street_flow": ((256, 512), 30, 1, False, None, {"video", "labels", "instances"} | BETWEEN),
+    "vid2vid_pose_flow": ((256, 192), 14, 1, False, "body_25", {"video", "condition", "pose", "mask"} | BETWEEN),
     "vid2vid_face": ((512, 512), 12, 1, False, "face_70", {"video", "condition", "pose"}),
 }
 

@@ -35,15 +35,13 @@ from lightning_modules.tgan import convert as of_tgan
 from lightning_modules.tgan.module import TGAN
 from lightning_modules.vgan import convert as of_vgan
 from lightning_modules.vgan.module import VGAN
+from lightning_modules.vid2vid import convert as of_vid2vid
+from lightning_modules.vid2vid.module import Vid2Vid
 
 PARITY = os.environ.get("REELBENCH_PARITY")
 FOLDERS = sorted(path for path in (Path(PARITY) / "checkpoints").glob("*") if path.is_dir()) if PARITY else []
 # One parameter even without a folder, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FOLDERS or [Path("no_folders")]
-# Folders whose method has no converter yet -> the method: they leave this table when it gets one.
-NOT_YET = {
-    "vid2vid-legacy": "vid2vid",
-}
 # The live ones among the hostile files: an unsafe loader runs them.
 LIVE = {"reduce_os_system.pth", "object_array.npz"}
 
@@ -223,6 +221,50 @@ def check_everybody_dance(folder: Path, out: Path) -> None:
     expected["Dface"].check(computed)
 
 
+def check_vid2vid(folder: Path, out: Path) -> None:
+    files = {name: folder / f"latest_net_{name}.pth" for name in ("G0", "D", "D_T0", "D_T1")}
+    expected = {name: Expected(path) for name, path in files.items()}
+    metadata = convert("vid2vid", list(files.values()), out)
+    said = metadata["init_args"]
+    told = command_line(expected["G0"].about["constructor"]["command_line"])
+    for name in (
+        "label_nc",
+        "ngf",
+        "ndf",
+        "n_downsample_G",
+        "n_blocks",
+        "n_scales_spatial",
+        "n_scales_temporal",
+        "num_D",
+    ):
+        assert said[name] == int(told[name]), name
+    assert said["instances"] and said["n_frames_G"] == said["n_frames_D"] == 3
+    conversion: Conversion = of_vid2vid.convert([read(file, of_vid2vid.CLASSES) for file in files.values()])
+    method = Vid2Vid(**conversion.init_args, statistics="running")
+    conversion.fit(method)
+    networks: dict[str, Any] = {"G0": method.generator, "D": method.discriminator}
+    networks |= {f"D_T{s}": network for s, network in enumerate(method.time)}
+    attributes = {"G0": "generator", "D": "discriminator", "D_T0": "time.0", "D_T1": "time.1"}
+    exported: Any = load_export(out)[0].generator
+    for name, network in networks.items():
+        computed: dict[str, Tensor] = {}
+        for mode in ("eval", "train"):
+            network.load_state_dict(conversion.states[attributes[name]])
+            network.train(mode == "train")
+            if name == "G0":
+                given = expected[name].input
+                (made,) = network(given["label"], [given["img_prev"]])
+                found = {"img_final": made.frame, "flow": made.flow, "weight": made.weight, "img_raw": made.raw}
+                if mode == "train":  # what an export samples with: each frame's own statistics
+                    (sampled,) = exported(given["label"], [given["img_prev"]])
+                    torch.testing.assert_close(sampled.frame, made.frame, atol=1e-4, rtol=0)
+            else:
+                (x,) = expected[name].input.values()
+                found = judged(network(x))
+            computed |= {f"{part}_bn{mode}": value for part, value in found.items()}
+        expected[name].check({part: computed[part] for part in expected[name].groups["output"]})
+
+
 def judged(scales: list[list[Tensor]]) -> dict[str, Tensor]:
     """`pred_<scale>_<layer>`, the full size first."""
     return {f"pred_{i}_{j}": maps for i, layers in enumerate(scales) for j, maps in enumerate(layers)}
@@ -327,33 +369,20 @@ CHECKS: dict[str, Callable[[Path, Path], None]] = {
     "pg2": check_pg2,
     "tgan": check_tgan,
     "vgan": check_vgan,
+    "vid2vid-legacy": check_vid2vid,
 }
 
 
-def test_every_folder_is_tested_or_waits() -> None:
+def test_every_folder_is_tested() -> None:
     assert FOLDERS, f"no folders in REELBENCH_PARITY/checkpoints ({PARITY})"
-    assert {path.name for path in FOLDERS} == set(CHECKS) | set(NOT_YET)
-    assert not set(CHECKS) & set(NOT_YET)
+    assert {path.name for path in FOLDERS} == set(CHECKS)
 
 
 @pytest.mark.parametrize("folder", PARAMETERS, ids=[f"convert-{path.name}" for path in PARAMETERS])
 def test_official_outputs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where a hostile file leaves its mark
-    if folder.name in NOT_YET:
-        assert NOT_YET[folder.name] not in methods()
-        check_reading(folder)
-        return
     CHECKS[folder.name](folder, tmp_path / "out.safetensors")
     assert not (tmp_path / "pwned").exists()
-
-
-def check_reading(folder: Path) -> None:
-    """What needs no converter: torch's state dicts."""
-    for path in folder.glob("*.pth"):
-        official = torch.load(path, map_location="cpu", weights_only=True)
-        found = read(path).content
-        assert list(found) == list(official)
-        assert all(torch.equal(found[name], tensor) for name, tensor in official.items())
 
 
 def test_the_hostile_files_are_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
