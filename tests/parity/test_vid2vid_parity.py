@@ -1,17 +1,14 @@
 """The official networks' numbers, reproduced: one test for each file `vid2vid_*.safetensors` under REELBENCH_PARITY."""
 
-import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lightning_modules.pix2pixhd.discriminator import MultiscaleDiscriminator
+from lightning_modules.pix2pixhd.networks import Norm
 from lightning_modules.vid2vid.losses import (
     discriminator_terms,
     flow_losses,
@@ -23,24 +20,16 @@ from lightning_modules.vid2vid.losses import (
 from lightning_modules.vid2vid.networks import CompositeGenerator, CompositeLocalGenerator, Made
 from lightning_modules.vid2vid.temporal import groups, reach
 from lightning_modules.vid2vid.warp import warp
+from tests.parity.official import PARITY, OfficialNumbers, official_files
 
-PARITY = os.environ.get("REELBENCH_PARITY")
-FILES = sorted(Path(PARITY).glob("vid2vid_*.safetensors")) if PARITY else []
+FILES = official_files("vid2vid_*.safetensors")
 # One parameter even without a file, so that what is missing is said and not just collected as nothing.
 PARAMETERS = FILES or [Path("vid2vid_no_files")]
 WIDEST = 64  # of a discriminator's first layer
 
 
-class Fixture:
-    """One parity file: weights, inputs and expected outputs by name, and its sidecar."""
-
-    def __init__(self, path: Path) -> None:
-        self.about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        self.groups: dict[str, dict[str, Tensor]] = {"weights": {}, "input": {}, "output": {}}
-        for key, tensor in load_file(path).items():
-            group, name = key.split("/", 1)
-            self.groups[group][name] = tensor
-        self.input, self.output, self.arguments = self.groups["input"], self.groups["output"], self.about["constructor"]
+class Fixture(OfficialNumbers):
+    """One file, and how its weights are loaded."""
 
     def load(self, network: nn.Module, part: str = "") -> None:
         """The official weights, strictly."""
@@ -49,7 +38,7 @@ class Fixture:
 
     def check(self, computed: Mapping[str, Tensor]) -> None:
         """Every expected output but what is wrong on purpose, and no other, within the sidecar's tolerance."""
-        expected = {name: tensor for name, tensor in self.output.items() if not name.endswith("NEGATIVE_CONTROL")}
+        expected = {name: tensor for name, tensor in self.expected.items() if not name.endswith("NEGATIVE_CONTROL")}
         assert set(computed) == set(expected)
         for name, tensor in expected.items():
             ours = computed[name].detach()
@@ -59,7 +48,7 @@ class Fixture:
 
 def check_generator(fixture: Fixture) -> None:
     local = fixture.about["classes"] == ["CompositeLocalGenerator"]
-    network = (CompositeLocalGenerator if local else CompositeGenerator)(**fixture.arguments)
+    network = (CompositeLocalGenerator if local else CompositeGenerator)(**fixture.constructor)
     assert sum(p.numel() for p in network.parameters()) == fixture.about["n_params"]
     given, computed, mask = fixture.input, {}, fixture.input.get("mask")
     coarse = None
@@ -79,20 +68,20 @@ def check_generator(fixture: Fixture) -> None:
             found |= {"img_feat": made.maps, "flow_feat": made.flow_maps, "img_fg_feat": made.foreground_maps}
             found |= {"img_warp": warp(given["img_prev"][:, -3:], made.flow)}
             computed |= {f"{name}_{mode}": tensor for name, tensor in found.items() if tensor is not None}
-    fixture.check({name: computed[name] for name in fixture.output})
+    fixture.check({name: computed[name] for name in fixture.expected})
 
 
 def check_discriminator(fixture: Fixture) -> None:
-    given = dict(fixture.arguments)
+    given = dict(fixture.constructor)
     features = given.pop("getIntermFeat")
     network = MultiscaleDiscriminator(**given, features=features, widest=WIDEST)
     assert sum(p.numel() for p in network.parameters()) == fixture.about["n_params"]
-    computed = {}
+    computed: dict[str, Tensor] = {}
     for mode in ("eval", "train"):
         fixture.load(network)
         judged = network.train(mode == "train")(fixture.input["x"])
         computed |= {f"pred_{i}_{j}_{mode}": m for i, maps in enumerate(judged) for j, m in enumerate(maps)}
-    fixture.check({name: computed[name] for name in fixture.output})
+    fixture.check({name: computed[name] for name in fixture.expected})
 
 
 def check_resample(fixture: Fixture) -> None:
@@ -103,7 +92,8 @@ def check_resample(fixture: Fixture) -> None:
 
 
 def check_skips(fixture: Fixture) -> None:
-    given, computed = fixture.arguments, {}
+    given = fixture.constructor
+    computed: dict[str, Tensor] = {}
     chunk, frames, scales = given["chunk"], given["tD"], given["t_scales"]
     for c in range(given["n_chunks"]):
         start, stop = c * chunk, (c + 1) * chunk
@@ -111,12 +101,12 @@ def check_skips(fixture: Fixture) -> None:
             if found := groups(start, stop, frames, scale):
                 computed[f"s{scale}_c{c}"] = torch.tensor(found).float()
         computed[f"kept_c{c}"] = torch.arange(max(0, stop - reach(frames, scales)), stop).float()
-    fixture.check({name: tensor.to(fixture.output[name].dtype) for name, tensor in computed.items()})
+    fixture.check({name: tensor.to(fixture.expected[name].dtype) for name, tensor in computed.items()})
 
 
 def check_losses(fixture: Fixture) -> None:
-    given, x = fixture.arguments, fixture.input
-    arguments = (given["ndf"], given["n_layers_D"], given["num_D"], "batch")
+    given, x = fixture.constructor, fixture.input
+    arguments: tuple[int, int, int, Norm] = (given["ndf"], given["n_layers_D"], given["num_D"], "batch")
     images = MultiscaleDiscriminator(given["label_nc"] + 3, *arguments, widest=WIDEST)
     time = MultiscaleDiscriminator(5 * given["tD"] - 2, *arguments, widest=WIDEST)
     fixture.load(images, "netD/")

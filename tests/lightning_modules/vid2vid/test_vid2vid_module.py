@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
@@ -59,7 +59,10 @@ class Turns:
     """Players without a trainer: gradients of a step stay, nothing is updated."""
 
     def __init__(self, method: Vid2Vid) -> None:
-        self.of = {"generator": [method.generator], "discriminator": [method.discriminator, method.time]}
+        self.of: dict[str, list[nn.Module]] = {
+            "generator": [method.generator],
+            "discriminator": [method.discriminator, method.time],
+        }
         self.all = list(method.parameters())
 
     @contextmanager
@@ -127,7 +130,7 @@ def test_a_frame_is_sampled_with_its_own_statistics() -> None:
     batch["video"] = batch["video"].double()
     batch["condition"] = batch["video"].flip(2)
     del batch["labels"]
-    alone: Any = {key: value[1:2] for key, value in batch.items()}
+    alone: Any = {key: value[1:2] for key, value in dict[str, Any](batch).items()}
     torch.testing.assert_close(sampled(method, batch)[1:2], sampled(method, alone), atol=1e-4, rtol=0)
 
 
