@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -155,6 +156,38 @@ def test_gradients_of_chunks_add_up_to_their_mean(monkeypatch: pytest.MonkeyPatc
     assert whole.keys() == parts.keys() and len(whole) > 40
     for name, gradient in whole.items():
         torch.testing.assert_close(parts[name], gradient, atol=2e-4, rtol=1e-3, msg=name)
+
+
+class Kept:
+    """A tensor that a graph keeps for its backward pass."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def peak(monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> int:
+    """Most bytes that a step's graphs keep at one time."""
+    alive: WeakSet[Kept] = WeakSet()
+    most = 0
+
+    def keep(tensor: Tensor) -> Kept:
+        nonlocal most
+        kept = Kept(tensor)
+        alive.add(kept)
+        most = max(most, sum(one.tensor.nbytes for one in alive))
+        return kept
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor):
+        stepped(small(**arguments, n_scales_temporal=0), a_batch(clips=1), monkeypatch)
+    return most
+
+
+def test_only_one_chunk_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory grows with the chunk, and not with the sequence."""
+    whole, two, longer = (
+        peak(monkeypatch, start_frames=frames, chunk_frames=chunk) for frames, chunk in ((8, 8), (4, 2), (8, 2))
+    )
+    assert longer < 1.05 * two and 3.5 * two < whole < 4.5 * two
 
 
 def test_fakes_of_earlier_chunks_are_judged_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
