@@ -9,8 +9,9 @@ from datamodules.base import ClipData
 from datamodules.batch import VideoBatch, main_stream
 from datamodules.errors import BenchError
 from lightning_modules.adversarial import Players
-from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.contract import ClipNoise
 from lightning_modules.pix2pixhd.condition import Condition
+from lightning_modules.pix2pixhd.conditioned import ConditionedMethod
 from lightning_modules.pix2pixhd.discriminator import MultiscaleDiscriminator
 from lightning_modules.pix2pixhd.losses import perceptual
 from lightning_modules.pix2pixhd.module import check_divisible
@@ -35,7 +36,7 @@ WIDEST = 64  # first layer of the discriminators
 Losses = dict[str, Tensor]
 
 
-class Vid2Vid(Method):
+class Vid2Vid(ConditionedMethod):
     """vid2vid (Wang, Liu, Zhu, Liu, Tao, Kautz, Catanzaro, NeurIPS 2018, arXiv 1808.06601) as its code trains it.
 
     Frames are made one after another from a window of conditions and the frames made before, which the network's own
@@ -154,7 +155,6 @@ class Vid2Vid(Method):
             MultiscaleDiscriminator(of_time, *arguments, widest=WIDEST) for _ in range(n_scales_temporal)
         )
         init_weights(self)
-        self._vgg: list[nn.Module] = []  # in a list: its weights belong to no checkpoint
         self.players = Players(self, ["generator", "discriminator"], main="generator")
 
     @classmethod
@@ -180,25 +180,11 @@ class Vid2Vid(Method):
                 "to that number, for example by label_nc: ${data.init_args.classes}"
             )
 
-    def setup(self, stage: str) -> None:
-        """See `Method.setup`; loads the perceptual loss's network. Raises `MissingWeights`, which tells the way."""
-        super().setup(stage)
-        if stage == "fit" and self.lambda_vgg and not self._vgg:
-            from metrics.features.vgg import load
-
-            self._vgg.append(load())
-
-    def on_fit_start(self) -> None:
-        """The perceptual loss's network moves to the device."""
-        for network in self._vgg:
-            network.to(self.device)
-
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuses what does not fit the networks while it lies on the CPU."""
+        """See `ConditionedMethod`; also flow of another length or that is not finite."""
         if batch:
-            self.condition.check(main_stream(batch))
             check_flow(main_stream(batch))
-        return batch
+        return super().on_before_batch_transfer(batch, dataloader_idx)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for the generators and one for all discriminators."""
