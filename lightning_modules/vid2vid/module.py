@@ -219,7 +219,6 @@ class Vid2Vid(ConditionedMethod):
                 told.append(terms)
                 done = torch.cat([done, frames.detach()], 1)
                 seen.append(raw.detach())
-                history = [h.detach() for h in history]
         with self.players.turn("discriminator") as losses:
             for (start, stop), raw in zip(chunks, seen, strict=True):
                 terms = self.discriminator_losses(clip, done, raw, start, stop)
