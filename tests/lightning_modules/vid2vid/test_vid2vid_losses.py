@@ -58,6 +58,8 @@ def test_discriminators_judge_final_frames_and_raw_pictures() -> None:
     torch.testing.assert_close(losses["discriminator_real"], error(clip.real[:, 6:], 1.0))  # twice the half
     fake = 0.5 * (error(frames[:, 4:], 0.0) + error(raw[:, 4:], 0.0))
     torch.testing.assert_close(losses["discriminator_fake"], fake)
+    of_generator = method.generator_losses(clip, made[4:], frames[:, 4:], raw[:, 4:], frames[:, :4])
+    torch.testing.assert_close(of_generator["generator"], error(frames[:, 4:], 1.0) + error(raw[:, 4:], 1.0))
 
 
 def test_flow_beside_groups_is_chained_in_order() -> None:
