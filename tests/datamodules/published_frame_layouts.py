@@ -149,5 +149,7 @@ FRAME_LAYOUTS: dict[str, Callable[[Path], None]] = {
     "pix2pixhd": pix2pixhd,
     "vid2vid_face": vid2vid_face,
     "vid2vid_pose": vid2vid_pose,
+    "vid2vid_pose_flow": vid2vid_pose,
     "vid2vid_street": vid2vid_street,
+    "vid2vid_street_flow": vid2vid_street,
 }
