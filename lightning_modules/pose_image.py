@@ -1,7 +1,6 @@
 """Methods that draw one person in one pose after a picture: trained on pairs, sampled pose by pose along a clip."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -12,7 +11,8 @@ from datamodules.batch import VideoBatch
 from datamodules.errors import BenchError
 from datamodules.pose.skeletons import COCO_18
 from datamodules.stream import StreamSpec
-from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.along_clip import AlongClipMethod
+from lightning_modules.contract import ClipNoise
 from lightning_modules.sizes import Size, check_frame_size
 
 
@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
     pose: Tensor
 
 
-class PoseImageMethod(Method):
+class PoseImageMethod(AlongClipMethod):
     """Base of pose-guided image generators.
 
     A training step draws single frames, whatever the length of the data's clips, each with its clip's source. Sampled
@@ -43,8 +43,6 @@ class PoseImageMethod(Method):
 
     size: Size
     channels = 3
-    any_length = True
-    _asked: int | None = None  # frames, inside `at_length`
     images_at_once: ClassVar[int] = 32
 
     @classmethod
@@ -70,19 +68,6 @@ class PoseImageMethod(Method):
                 f"{type(self).__name__} reads the {len(COCO_18)} joints of {COCO_18.name}, but the poses of "
                 f"{data.name} are of {found or 'no known skeleton'}"
             )
-
-    @contextmanager
-    def at_length(self, frames: int | None) -> Iterator[None]:
-        """See `Method.at_length`: any, since clips are as long as the poses that they are drawn after."""
-        own, self._asked = self._asked, frames
-        try:
-            yield
-        finally:
-            self._asked = own
-
-    def length_shown(self, data: ClipData) -> int:
-        """See `Method.length_shown`."""
-        return self._asked or data.frames
 
     def images(self, wanted: Wanted) -> Tensor:
         """N C H W in [-1, 1]."""

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -73,7 +71,6 @@ class EverybodyDance(ConditionedMethod):
     """
 
     generator: Dancer
-    any_length = True
 
     def __init__(
         self,
@@ -274,11 +271,6 @@ class EverybodyDance(ConditionedMethod):
             self.generator.body.coarse_only.fill_(stage == "global")
         if self.generator.face is not None:
             self.generator.face_trained.fill_(stage == "face")
-
-    @contextmanager
-    def at_length(self, frames: int | None) -> Iterator[None]:
-        """See `Method.at_length`: a clip is as long as its poses."""
-        yield
 
     @torch.no_grad()
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:

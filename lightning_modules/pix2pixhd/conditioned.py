@@ -5,11 +5,11 @@ from typing import Any
 from torch import nn
 
 from datamodules.batch import main_stream
-from lightning_modules.contract import Method
+from lightning_modules.along_clip import AlongClipMethod
 from lightning_modules.pix2pixhd.condition import Condition
 
 
-class ConditionedMethod(Method):
+class ConditionedMethod(AlongClipMethod):
     """Base that checks what batches show, and holds the network of the perceptual loss.
 
     Attributes:

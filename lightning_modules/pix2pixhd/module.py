@@ -1,5 +1,4 @@
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -59,7 +58,6 @@ class Pix2PixHD(ConditionedMethod):
     """
 
     generator: Translator
-    any_length = True
 
     def __init__(
         self,
@@ -256,11 +254,6 @@ class Pix2PixHD(ConditionedMethod):
         generator.train(modes)
         features, classes = zip(*found, strict=True)
         generator.bank.fit(torch.cat(features), torch.cat(classes))
-
-    @contextmanager
-    def at_length(self, frames: int | None) -> Iterator[None]:
-        """See `Method.at_length`: a clip is as long as its condition."""
-        yield
 
     @torch.no_grad()
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:

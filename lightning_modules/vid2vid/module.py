@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -70,7 +68,6 @@ class Vid2Vid(ConditionedMethod):
     """
 
     generator: Cascade
-    any_length = True
 
     def __init__(
         self,
@@ -348,11 +345,6 @@ class Vid2Vid(ConditionedMethod):
                 on_real, on_fake = discriminator_terms(network, pair[0], [pair[1]])
                 losses |= {f"time{scale}_real": on_real, f"time{scale}_fake": on_fake}
         return losses
-
-    @contextmanager
-    def at_length(self, frames: int | None) -> Iterator[None]:
-        """See `Method.at_length`: a clip is as long as its condition."""
-        yield
 
     @torch.no_grad()
     def sample(self, batch: VideoBatch, noise: ClipNoise) -> Tensor:

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from datamodules.batch import to_float
+from datamodules.errors import BenchError
 from experiments.classes import load_class
 from experiments.export import export, load_export
 from lightning_modules.callbacks.ema import eval_mode
 from lightning_modules.contract import ClipNoise, Method
+from lightning_modules.tgan.module import TGAN
 from tests.helpers.built import CPU_CONFIGS, build_only
 
 SEED = 5
@@ -56,6 +58,21 @@ def test_sample_shape_range_and_type(cli: Any) -> None:
     assert drawn.shape == (3, data.channels, data.frames, data.height, data.width)
     assert drawn.dtype == torch.float32 and not drawn.requires_grad
     assert drawn.isfinite().all() and drawn.min() >= -1 and drawn.max() <= 1
+
+
+def test_another_length_is_made_or_refused(cli: Any) -> None:
+    """As `sample --frames` asks for: never silently the usual length."""
+    data, method = cli.datamodule, cli.model
+    frames = data.frames - 1
+    try:
+        with eval_mode(method), torch.no_grad(), method.at_length(frames):
+            batch = to_float(data.eval_batch("val", [0, 1], method.length_shown(data), data.stride, SEED))
+            drawn = method.sample(batch, ClipNoise(SEED, batch["index"]))
+    except BenchError as error:
+        refused = not method.any_length or isinstance(method, TGAN)  # which makes some lengths
+        assert refused and str(frames) in str(error)
+    else:
+        assert method.any_length and drawn.shape[2] == frames
 
 
 def test_a_clip_does_not_depend_on_its_batch(cli: Any) -> None:
