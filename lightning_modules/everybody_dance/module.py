@@ -20,7 +20,7 @@ from lightning_modules.pix2pixhd.module import check_divisible
 from lightning_modules.pix2pixhd.networks import GlobalGenerator, LocalEnhancer, init_weights
 from lightning_modules.pix2pixhd.schedule import set_rate
 from lightning_modules.pix2pixhd.translator import Translator
-from lightning_modules.sizes import Size, check_frame_size, height_width
+from lightning_modules.sizes import Size, height_width
 
 
 class Roll(NamedTuple):
@@ -137,8 +137,8 @@ class EverybodyDance(ConditionedMethod):
         return frozenset({"video", "condition"} | ({"face_box"} if init_args.get("face", True) else set()))
 
     def check_data(self, data: ClipData) -> None:
-        """See `Method.check_data`; clips may have any length from `rollout` on."""
-        check_frame_size(data, size=self.size, channels=self.channels)
+        """See `ConditionedMethod.check_data`; clips may have any length from `rollout` on."""
+        super().check_data(data)
         if self.generator.face is not None and self.stages.at(0) == "face":
             raise BenchError(
                 "model.init_args.local_steps and global_steps are 0: the main network would stay as it was drawn while "

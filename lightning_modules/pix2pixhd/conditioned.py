@@ -4,9 +4,12 @@ from typing import Any
 
 from torch import nn
 
+from datamodules.base import ClipData
 from datamodules.batch import main_stream
+from datamodules.errors import BenchError
 from lightning_modules.along_clip import AlongClipMethod
 from lightning_modules.pix2pixhd.condition import Condition
+from lightning_modules.sizes import check_frame_size
 
 
 class ConditionedMethod(AlongClipMethod):
@@ -23,6 +26,20 @@ class ConditionedMethod(AlongClipMethod):
     def __init__(self) -> None:
         super().__init__()
         self._vgg: list[nn.Module] = []  # in a list: its weights belong to no checkpoint
+
+    def check_data(self, data: ClipData) -> None:
+        """Refuses frames of another size, and more classes than were expected; clips may have any length.
+
+        Raises:
+            BenchError: names what was found.
+        """
+        check_frame_size(data, size=self.size, channels=self.channels)
+        classes = getattr(data, "classes", 0)
+        if self.condition.label_nc and classes > self.condition.label_nc:
+            raise BenchError(
+                f"model.init_args.label_nc is {self.condition.label_nc}, but {data.name} has {classes} classes: set it "
+                "to that number, for example by label_nc: ${data.init_args.classes}"
+            )
 
     def setup(self, stage: str) -> None:
         """See `Method.setup`; loads the perceptual loss's network before the first step.

@@ -19,7 +19,7 @@ from lightning_modules.pix2pixhd.networks import GlobalGenerator, LocalEnhancer,
 from lightning_modules.pix2pixhd.pool import ImagePool
 from lightning_modules.pix2pixhd.schedule import Decay, set_rate
 from lightning_modules.pix2pixhd.translator import Stage, Translator
-from lightning_modules.sizes import Size, check_frame_size, height_width
+from lightning_modules.sizes import Size, height_width
 
 
 class Pix2PixHD(ConditionedMethod):
@@ -132,16 +132,6 @@ class Pix2PixHD(ConditionedMethod):
         """Labels or the condition, and numbers of objects where they are used."""
         objects = {"instances"} if init_args.get("instances", True) or init_args.get("feat_num") else set()
         return frozenset({"video", "labels" if init_args.get("label_nc", 35) else "condition"} | objects)
-
-    def check_data(self, data: ClipData) -> None:
-        """See `Method.check_data`; clips may have any length. Also more classes than were expected."""
-        check_frame_size(data, size=self.size, channels=self.channels)
-        classes = getattr(data, "classes", 0)
-        if self.condition.label_nc and classes > self.condition.label_nc:
-            raise BenchError(
-                f"model.init_args.label_nc is {self.condition.label_nc}, but {data.name} has {classes} classes: set it "
-                "to that number, for example by label_nc: ${data.init_args.classes}"
-            )
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each player, in the order of `players`."""

@@ -15,7 +15,7 @@ from lightning_modules.pix2pixhd.losses import perceptual
 from lightning_modules.pix2pixhd.module import check_divisible
 from lightning_modules.pix2pixhd.networks import Norm, init_weights
 from lightning_modules.pix2pixhd.schedule import Decay, set_rate
-from lightning_modules.sizes import Size, check_frame_size
+from lightning_modules.sizes import Size
 from lightning_modules.vid2vid.blocks import Statistics, use_frame_statistics
 from lightning_modules.vid2vid.cascade import Cascade
 from lightning_modules.vid2vid.clip import Clip, check_flow, conditions, cut, frames_of
@@ -161,20 +161,14 @@ class Vid2Vid(ConditionedMethod):
         return frozenset({"video", "flow_back", "labels" if init_args.get("label_nc", 35) else "condition"} | objects)
 
     def check_data(self, data: ClipData) -> None:
-        """See `Method.check_data`; clips may have any length that the first sequences fit into."""
-        check_frame_size(data, size=self.size, channels=self.channels)
+        """See `ConditionedMethod.check_data`; clips may have any length that the first sequences fit into."""
+        super().check_data(data)
         needed = self.past + self.lengths.start_frames
         if data.frames < needed:
             raise BenchError(
                 f"model.init_args.start_frames is {self.lengths.start_frames} and {self.past} frames are given before "
                 f"them, but the clips of {data.name} have {data.frames} frames: set data.init_args.frames to at least "
                 f"{needed}, or start_frames lower"
-            )
-        classes = getattr(data, "classes", 0)
-        if self.condition.label_nc and classes > self.condition.label_nc:
-            raise BenchError(
-                f"model.init_args.label_nc is {self.condition.label_nc}, but {data.name} has {classes} classes: set it "
-                "to that number, for example by label_nc: ${data.init_args.classes}"
             )
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
