@@ -49,7 +49,7 @@ class Footage:
 
     def pictures(self) -> Iterator[Picture]:
         """The pictures in order, up to the first that is seen to be damaged. Raises `BadFile` where there is none."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.pictures")
 
     def close(self) -> None:
         """Gives the file back."""
