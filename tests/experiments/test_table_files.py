@@ -1,5 +1,6 @@
 """Tables as files: what is refused, and that the packaged ones are whole."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,16 @@ def test_runs_of_packaged_tables_resolve(table: Table, tmp_path: Path) -> None:
         for run, _ in cell.missing:
             (test,) = run.tests
             assert metrics[column] in measured(test.protocol)
+    for column, scale in {(column, scale) for _, column, scale in cells}:
+        # Rows that are scored on other clips are refused, once they have been trained for days.
+        runs = [run for (_, c, s), cell in cells.items() if (c, s) == (column, scale) for run, _ in cell.missing]
+        assert len({shown_clips(run.config["data"]) for run in runs}) <= 1, (column, scale)
+
+
+def shown_clips(data: dict[str, Any]) -> str:
+    """What decides the clips of an evaluation: where the data come from and how they are cut."""
+    keys = ("dataset", "rule", "num_digits", "digits", "size", "frames", "stride", "context", "identities", "fit")
+    return json.dumps([data["class_path"], {key: data["init_args"].get(key) for key in keys}])
 
 
 def measured(protocol: str) -> list[str]:
