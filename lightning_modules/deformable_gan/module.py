@@ -24,7 +24,7 @@ from lightning_modules.sizes import Size, height_width
 
 STREAMS = ("clips", "discriminator_real", "discriminator_fake")
 BETAS = (0.5, 0.999)
-SMALLEST = 46  # pixels
+SMALLEST = 34  # pixels that the discriminator halves five times
 
 
 class DeformableGAN(PoseImageMethod):

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from datamodules.errors import BenchError
 from datamodules.pose.skeletons import BODY_25, COCO_18
 from lightning_modules.contract import ClipNoise
 from lightning_modules.deformable_gan.losses import discriminator_loss, generator_loss
-from lightning_modules.deformable_gan.module import DeformableGAN
+from lightning_modules.deformable_gan.module import SMALLEST, DeformableGAN
 from lightning_modules.deformable_gan.regions import SAME, regions, whole_body
 from lightning_modules.pose_image import frames_of, wanted_of
 from tests.helpers.built import model_args
@@ -246,7 +246,7 @@ def test_data_that_do_not_fit() -> None:
     ("options", "message"),
     [
         ({"size": (128, 60)}, "size is 128 x 60; 6 levels need multiples of 32"),
-        ({"size": (64, 32)}, "64 x 32; the discriminator's five halvings need 46"),
+        ({"size": (64, 32)}, "64 x 32; the discriminator's five halvings need 34"),
         ({"encoder": [4, 4, 4, 4], "decoder": [4, 4, 4]}, "encoder has 4 levels and decoder 3 steps"),
         ({"decoder": [4, 4, 4]}, "encoder has 6 levels and decoder 3 steps"),
         ({"sigma": 0.0}, "sigma must be above 0, found 0.0"),
@@ -255,6 +255,14 @@ def test_data_that_do_not_fit() -> None:
 def test_arguments_that_make_no_network(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         tiny(**options)
+
+
+def test_the_smallest_side_is_the_discriminator_s() -> None:
+    network = DeformableGAN(**TINY).discriminator.to("meta")
+    for side, fits in ((SMALLEST, nullcontext()), (SMALLEST - 1, pytest.raises(RuntimeError, match="Kernel size"))):
+        picture, maps = (torch.empty(1, c, side, side, device="meta") for c in (3, 18))
+        with fits:
+            assert network(picture, maps, picture, maps).shape == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("options", [{}, {"warp_skip": "full"}, {"geometry": "paper", "undeformed": True}])
