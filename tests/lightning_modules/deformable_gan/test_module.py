@@ -14,6 +14,7 @@ from datamodules.pose.skeletons import BODY_25, COCO_18
 from lightning_modules.contract import ClipNoise
 from lightning_modules.deformable_gan.losses import discriminator_loss, generator_loss
 from lightning_modules.deformable_gan.module import SMALLEST, DeformableGAN
+from lightning_modules.deformable_gan.networks import channels
 from lightning_modules.deformable_gan.regions import SAME, regions, whole_body
 from lightning_modules.pose_image import frames_of, wanted_of
 from lightning_modules.tf_adam import TFAdam
@@ -170,6 +171,45 @@ def test_every_option_draws_and_teaches(options: dict[str, Any]) -> None:
         model.generator_losses(wanted_of(batch), model.draw(wanted_of(batch)), batch["video"][:, :, 0]).values()
     ).backward()  # type: ignore[union-attr]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.generator.parameters())
+
+
+@pytest.mark.parametrize(
+    "options", [{"warp_agg": "avg"}, {"warp_sampling": "bilinear"}, {"geometry": "paper"}, {"undeformed": True}]
+)
+def test_options_of_the_deformation_change_what_is_drawn(options: dict[str, Any]) -> None:
+    wanted = wanted_of(clips(frames=1))
+    plain, other = tiny().eval(), tiny(**options).eval()
+    other.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(plain.draw(wanted), other.draw(wanted), atol=1e-4)
+
+
+def test_options_of_the_content_reach_it() -> None:
+    content = tiny(
+        content="nearest",
+        content_weight=7.0,
+        features="vgg19",
+        nn_area=5,
+        nn_reduction="sum",
+        vgg_means="imagenet",
+        vgg_units="deviations",
+    ).content
+    assert (content.kind, content.weight, content.needs_vgg) == ("nearest", 7.0, True)
+    assert (content.area, content.reduction) == (5, "sum")
+    assert (content.means, content.units) == ("imagenet", "deviations")
+
+
+def test_half_of_three_maps_is_dropped_in_training() -> None:
+    model, wanted = tiny(ngf=8), wanted_of(clips(frames=1))
+    zeros: list[float] = []
+    for up, width in zip(list(model.generator.decoder)[1:], channels((128, 64), 8)[1][:-1], strict=True):
+
+        def look(_: Any, given: tuple[Tensor], width: int = width) -> None:
+            zeros.append(float((given[0][:, :width] == 0).float().mean()))  # skips follow behind
+
+        up.register_forward_pre_hook(look)
+    model.draw(wanted)
+    assert zeros == pytest.approx([0.5] * 3 + [0.0], abs=0.05)
 
 
 def test_heat_maps_of_code_and_paper() -> None:
