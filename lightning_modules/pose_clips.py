@@ -84,7 +84,7 @@ def write_posed(
             "name a run of a method that needs source and pose, such as PG2"
         )
     given = read_posed(files, height_width(method.size), "source_pose" in needs, frames)
-    batch = _batch(given)
+    batch = _batch(given, f"{files.source.name} in {files.poses.name}")
     shown = to_float(to_device(batch, method.device))
     clips = to_uint8(method.sample(shown, ClipNoise(seed, batch["index"]))).cpu()
     clip = clips[0].permute(1, 2, 3, 0).numpy()  # T H W C
@@ -95,13 +95,14 @@ def write_posed(
     return given.notes
 
 
-def _batch(given: Posed) -> VideoBatch:
-    """One clip as a datamodule gives it; its number is 0."""
+def _batch(given: Posed, name: str) -> VideoBatch:
+    """One clip as a datamodule gives it; its number is 0, and methods that refuse it say its name."""
     batch: VideoBatch = {
         "source": torch.from_numpy(given.source.transpose(2, 0, 1).copy())[None],
         "source_pose": torch.from_numpy(given.source_pose)[None, None],
         "pose": torch.from_numpy(given.poses)[None, None],
         "index": torch.zeros(1, dtype=torch.int64),
+        "name": [name],
     }
     if given.driving is not None:
         batch["video"] = torch.from_numpy(given.driving.transpose(3, 0, 1, 2).copy())[None]

@@ -21,10 +21,11 @@ from lightning_modules.deformable_gan.transformer import places
 from lightning_modules.deformable_gan.warp import Sampling
 from lightning_modules.pose_image import PoseImageMethod, Wanted, frames_of, wanted_of
 from lightning_modules.sizes import Size, height_width
+from lightning_modules.tf_adam import TFAdam
 
 STREAMS = ("clips", "discriminator_real", "discriminator_fake")
 BETAS = (0.5, 0.999)
-SMALLEST = 46  # pixels
+SMALLEST = 34  # pixels that the discriminator halves five times
 
 
 class DeformableGAN(PoseImageMethod):
@@ -57,7 +58,7 @@ class DeformableGAN(PoseImageMethod):
         ndf: channels of the discriminator's first layer.
         encoder: channels of the encoders' levels, in the place of those that size and `ngf` give.
         decoder: channels of the decoder's steps, one less than levels.
-        lr: of both Adam optimizers.
+        lr: of both optimizers, which are Keras' Adam.
     """
 
     generator: Generator
@@ -125,7 +126,7 @@ class DeformableGAN(PoseImageMethod):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One for each player, in the order of `players`."""
-        return [torch.optim.Adam(net.parameters(), self.lr, BETAS) for net in (self.generator, self.discriminator)]
+        return [TFAdam(net.parameters(), self.lr, BETAS) for net in (self.generator, self.discriminator)]
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One update of the discriminator, then one of the generator."""

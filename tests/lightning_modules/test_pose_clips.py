@@ -14,6 +14,7 @@ from datamodules.pose.skeletons import COCO_18
 from experiments.cli import main
 from experiments.zoo.build import ZOO
 from lightning_modules.callbacks.sample_writer import write_samples
+from lightning_modules.deformable_gan.module import DeformableGAN
 from lightning_modules.pg2.module import PG2
 from lightning_modules.pose_clips import pose_sheet, write_posed
 from tests.helpers.posed_data import PosedData
@@ -86,6 +87,14 @@ def test_a_person_in_poses_from_files(tmp_path: Path, files: PoseFiles) -> None:
     clip = read_video(tmp_path / "out" / "clip.mkv")
     assert clip.shape == (4, *SIZE, 3) and not (clip[0] == clip[2]).all()
     assert (tmp_path / "out" / "clip.mp4").exists() and (tmp_path / "out" / "poses.png").exists()
+
+
+def test_a_pose_that_the_method_refuses(tmp_path: Path, files: PoseFiles) -> None:
+    """Frame 1 has no joint: a method that measures the torso says whose clip it is and what to do."""
+    model = DeformableGAN(features="rgb", ngf=2, ndf=2).eval()
+    given = files._replace(source_pose=files.poses / "0_keypoints.json")
+    with pytest.raises(BenchError, match=r"^pose: shoulders or hips .* 1 clips \(me.png in poses\)"):
+        write_posed(model, DeformableGAN.needs(), given, tmp_path / "out")
 
 
 def test_from_official_weights_to_a_clip(tmp_path: Path, files: PoseFiles, capsys: pytest.CaptureFixture[str]) -> None:

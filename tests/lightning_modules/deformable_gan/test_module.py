@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from datamodules.errors import BenchError
 from datamodules.pose.skeletons import BODY_25, COCO_18
 from lightning_modules.contract import ClipNoise
 from lightning_modules.deformable_gan.losses import discriminator_loss, generator_loss
-from lightning_modules.deformable_gan.module import DeformableGAN
+from lightning_modules.deformable_gan.module import SMALLEST, DeformableGAN
+from lightning_modules.deformable_gan.networks import channels
 from lightning_modules.deformable_gan.regions import SAME, regions, whole_body
 from lightning_modules.pose_image import frames_of, wanted_of
+from lightning_modules.tf_adam import TFAdam
 from tests.helpers.built import model_args
 from tests.lightning_modules.deformable_gan.people import person, scattered
 
@@ -94,9 +96,9 @@ def test_paper_configs_are_the_official_setting(name: str, differs: dict[str, An
     assert (class_path, init_args) == ("lightning_modules.deformable_gan.module.DeformableGAN", differs)
     with torch.device("meta"):
         model = DeformableGAN(**differs)
-    assert all(
-        opt.defaults["lr"] == 2e-4 and opt.defaults["betas"] == (0.5, 0.999) for opt in model.configure_optimizers()
-    )
+    for optimizer in model.configure_optimizers():
+        assert isinstance(optimizer, TFAdam)
+        assert optimizer.defaults["lr"] == 2e-4 and optimizer.defaults["betas"] == (0.5, 0.999)
     weight = {"l1": 100.0, "perceptual": 0.5, "nearest": 0.01}[differs.get("content", "nearest")]
     assert model.content.weight == weight and list(model.streams) == [
         "clips",
@@ -169,6 +171,45 @@ def test_every_option_draws_and_teaches(options: dict[str, Any]) -> None:
         model.generator_losses(wanted_of(batch), model.draw(wanted_of(batch)), batch["video"][:, :, 0]).values()
     ).backward()  # type: ignore[union-attr]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.generator.parameters())
+
+
+@pytest.mark.parametrize(
+    "options", [{"warp_agg": "avg"}, {"warp_sampling": "bilinear"}, {"geometry": "paper"}, {"undeformed": True}]
+)
+def test_options_of_the_deformation_change_what_is_drawn(options: dict[str, Any]) -> None:
+    wanted = wanted_of(clips(frames=1))
+    plain, other = tiny().eval(), tiny(**options).eval()
+    other.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(plain.draw(wanted), other.draw(wanted), atol=1e-4)
+
+
+def test_options_of_the_content_reach_it() -> None:
+    content = tiny(
+        content="nearest",
+        content_weight=7.0,
+        features="vgg19",
+        nn_area=5,
+        nn_reduction="sum",
+        vgg_means="imagenet",
+        vgg_units="deviations",
+    ).content
+    assert (content.kind, content.weight, content.needs_vgg) == ("nearest", 7.0, True)
+    assert (content.area, content.reduction) == (5, "sum")
+    assert (content.means, content.units) == ("imagenet", "deviations")
+
+
+def test_half_of_three_maps_is_dropped_in_training() -> None:
+    model, wanted = tiny(ngf=8), wanted_of(clips(frames=1))
+    zeros: list[float] = []
+    for up, width in zip(list(model.generator.decoder)[1:], channels((128, 64), 8)[1][:-1], strict=True):
+
+        def look(_: Any, given: tuple[Tensor], width: int = width) -> None:
+            zeros.append(float((given[0][:, :width] == 0).float().mean()))  # skips follow behind
+
+        up.register_forward_pre_hook(look)
+    model.draw(wanted)
+    assert zeros == pytest.approx([0.5] * 3 + [0.0], abs=0.05)
 
 
 def test_heat_maps_of_code_and_paper() -> None:
@@ -246,7 +287,7 @@ def test_data_that_do_not_fit() -> None:
     ("options", "message"),
     [
         ({"size": (128, 60)}, "size is 128 x 60; 6 levels need multiples of 32"),
-        ({"size": (64, 32)}, "64 x 32; the discriminator's five halvings need 46"),
+        ({"size": (64, 32)}, "64 x 32; the discriminator's five halvings need 34"),
         ({"encoder": [4, 4, 4, 4], "decoder": [4, 4, 4]}, "encoder has 4 levels and decoder 3 steps"),
         ({"decoder": [4, 4, 4]}, "encoder has 6 levels and decoder 3 steps"),
         ({"sigma": 0.0}, "sigma must be above 0, found 0.0"),
@@ -255,6 +296,14 @@ def test_data_that_do_not_fit() -> None:
 def test_arguments_that_make_no_network(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         tiny(**options)
+
+
+def test_the_smallest_side_is_the_discriminator_s() -> None:
+    network = DeformableGAN(**TINY).discriminator.to("meta")
+    for side, fits in ((SMALLEST, nullcontext()), (SMALLEST - 1, pytest.raises(RuntimeError, match="Kernel size"))):
+        picture, maps = (torch.empty(1, c, side, side, device="meta") for c in (3, 18))
+        with fits:
+            assert network(picture, maps, picture, maps).shape == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("options", [{}, {"warp_skip": "full"}, {"geometry": "paper", "undeformed": True}])

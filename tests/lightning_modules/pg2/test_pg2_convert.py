@@ -80,6 +80,7 @@ def spoiled(tmp_path: Path, change: dict[str, np.ndarray | None]) -> Path:
         ({"UAEnoFC/G/Conv_3/weights": np.zeros((5, 5, 2, 2), np.float32)}, r"has shape \(2, 2, 5, 5\), expected"),
         ({"UAEnoFC/G/Conv_30/weights": np.zeros((3, 3, 2, 2), np.float32)}, "UAEnoFC/G/Conv_30/weights is unknown"),
         ({"Pose_AE/G/Conv_1/biases": np.full(2, np.nan, np.float32)}, "holds NaN or infinity"),
+        ({"Discriminator.1/Discriminator.1.Biases": np.full(2, np.nan, np.float32)}, "convs.0.bias holds NaN"),
         ({"VGG/conv": np.zeros(2, np.float32)}, "holds VGG/conv, which PG2's networks do not have"),
         ({"Pose_AE/G/Conv/weights": np.zeros(4, np.float32)}, r"Pose_AE/G/Conv/weights has shape \(4,\), expected 4"),
         ({"Discriminator.1/Discriminator.1.Filters": None}, "Discriminator.1.Filters is missing, expected 4 axes"),

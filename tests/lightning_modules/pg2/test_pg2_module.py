@@ -1,8 +1,9 @@
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import pytest
@@ -14,8 +15,9 @@ from datamodules.errors import BenchError
 from datamodules.flip import mirrored
 from datamodules.pose.skeletons import COCO_18
 from lightning_modules.contract import ClipNoise
+from lightning_modules.pg2.losses import discriminator_loss, generator_loss, judge, pose_mask_l1
 from lightning_modules.pg2.module import PG2
-from lightning_modules.pose_image import wanted_of
+from lightning_modules.pose_image import frames_of, wanted_of
 from tests.helpers.posed_data import PosedData
 
 TrainerFactory = Callable[..., L.Trainer]
@@ -256,6 +258,59 @@ def test_what_each_player_minimises(trainer: TrainerFactory, monkeypatch: pytest
     found = {name.removeprefix("train/"): float(value) for name, value in run.callback_metrics.items()}
     expected = [found["coarse_l1"], found["adversarial"] + 7 * found["l1"], found["discriminator"]]
     assert minimised == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stage1_steps": 1},
+        {"networks": "g1"},
+        {"stage1_steps": 0},
+        {"stage1_steps": 0, "fresh_batch": False},
+        {"stage1_steps": 0, "networks": "g1_d"},
+        {"stage1_steps": 0, "adversarial": "pairs"},
+    ],
+)
+def test_losses_of_a_step(options: dict[str, Any], masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which batch and which pictures each loss is of; the mask is in the batch, whether it is asked for or not."""
+    model = tiny(pose_mask=masked, **options)
+    mine, critic = (to_float(data().eval_batch("val", [i, i + 1], 1, 1, 0)) for i in (0, 2))
+    if not model.fresh_batch:
+        critic = mine
+    turns: dict[str, list[Tensor]] = {}
+
+    @contextmanager
+    def turn(name: str) -> Iterator[list[Tensor]]:
+        yield turns.setdefault(name, [])
+
+    monkeypatch.setattr(model.players, "turn", turn)
+    for log in ("log", "log_dict"):
+        monkeypatch.setattr(model, log, lambda *_: None)
+    model.training_step({"clips": mine, "discriminator": critic} if model.fresh_batch else mine, 0)
+    refine = options.get("stage1_steps") == 0
+    coarse, fake = model.draw(wanted_of(mine), refine)
+    mask = frames_of(mine["mask"]) if masked else None
+    difference = pose_mask_l1(fake, frames_of(mine["video"]), mask)
+    if not refine:
+        torch.testing.assert_close(turns, {"generator": [difference]})
+        return
+    own, other = wanted_of(mine).source, wanted_of(critic).source
+    of_critic = model.draw(wanted_of(critic), refine)
+    assert model.discriminator is not None
+
+    def judged(source: Tensor, target: Tensor, drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        return judge(cast(nn.Module, model.discriminator), model.adversarial, source, target, *drawn)
+
+    fooled = generator_loss(model.adversarial, judged(own, frames_of(mine["video"]), (coarse, fake)))
+    told = discriminator_loss(model.adversarial, judged(other, frames_of(critic["video"]), of_critic))
+    expected = {"generator": [fooled, model.lambda_l1 * difference], "discriminator": [told]}
+    torch.testing.assert_close(turns, expected)
+
+
+def test_all_learn_at_the_rate_asked_for() -> None:
+    groups = [group for optimizer in tiny(lr=3e-5).configure_optimizers() for group in optimizer.param_groups]
+    assert [(g["lr"], g["betas"], g["eps"]) for g in groups] == [(3e-5, (0.5, 0.999), 1e-8)] * 3
 
 
 def test_generators_are_groups_with_steps_of_their_own() -> None:
