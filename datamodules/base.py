@@ -215,7 +215,7 @@ class ClipData(L.LightningDataModule):
         for video in videos[lengths[videos] < frames][:1].tolist():
             raise BenchError(
                 f"{self.name}: clips of {frames} frames were asked for, but {store.names[video]} has {lengths[video]}; "
-                "lower protocol.frames"
+                "ask for fewer (evaluate.protocol.frames when scoring, --frames when sampling), or give longer videos"
             )
         uniform = np.array([keyed_rng("eval", seed, i).random(2) for i in index]).reshape(-1, 2)
         at = windows(lengths[videos], frames, stride, uniform[:, 0])

@@ -198,4 +198,7 @@ def test_frames_beyond_the_videos_are_refused(tmp_path: Path, capsys: pytest.Cap
     argv += ["--trainer.accelerator=cpu", "--trainer.max_steps=1", "--data.init_args.context=2"]
     assert main([*argv, "--data.init_args.size=16"]) == 2
     said = capsys.readouterr().err
-    assert "shape_motion: clips of 99 frames were asked for, but " in said and "lower protocol.frames" in said
+    assert (
+        "shape_motion: clips of 99 frames were asked for, but " in said
+        and "ask for fewer (evaluate.protocol.frames" in said
+    )
