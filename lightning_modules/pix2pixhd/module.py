@@ -50,10 +50,12 @@ class Pix2PixHD(ConditionedMethod):
         lambda_vgg: weight of the perceptual loss, whose network's weights must be on this machine; 0 leaves it out.
         pool_size: fakes of earlier steps kept for the discriminators; 0 (official) for none.
         global_steps: steps in which G1 is trained alone at its own size; officially a run of its own.
+        global_decay_steps: the last of them, in which the rate falls to 0, as it does at the end of that run.
         fix_global_steps: steps after them in which the enhancers are trained on top of a G1 that stays as it is.
         lr: of both Adam optimizers.
         betas: of Adam.
-        constant_steps, decay_steps, decay_every: see `schedule.Decay`; officially 100 epochs, 100 epochs, one epoch.
+        constant_steps, decay_steps, decay_every: see `schedule.Decay`, counted from the run's first step; officially
+            100 epochs, 100 epochs, one epoch, and 50 and 50 behind G1's stage.
         frames_at_once: frames made together in sampling; moves no number.
     """
 
@@ -85,6 +87,7 @@ class Pix2PixHD(ConditionedMethod):
         lambda_vgg: float = 10.0,
         pool_size: int = 0,
         global_steps: int = 0,
+        global_decay_steps: int = 0,
         fix_global_steps: int = 0,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
@@ -99,12 +102,18 @@ class Pix2PixHD(ConditionedMethod):
                 "model.init_args.global_steps and fix_global_steps are stages of training with an enhancer: set "
                 f"n_local_enhancers, found 0 with global_steps {global_steps} and fix_global_steps {fix_global_steps}"
             )
+        if not 0 <= global_decay_steps <= global_steps:
+            raise BenchError(
+                f"model.init_args.global_decay_steps must lie in 0 to global_steps, {global_steps}, found "
+                f"{global_decay_steps}"
+            )
         halvings = [n_downsample_global + n_local_enhancers] + ([n_downsample_E] if feat_num else [])
         check_divisible(size, max(halvings))
         self.size, self.channels, self.n_local_enhancers = size, channels, n_local_enhancers
         self.norm, self.gan, self.lambda_feat, self.lambda_vgg = norm, gan, lambda_feat, lambda_vgg
         self.global_steps, self.fix_global_steps, self.betas = global_steps, fix_global_steps, betas
         self.decay = Decay(lr, constant_steps, decay_steps, decay_every)
+        self.global_decay = Decay(lr, global_steps - global_decay_steps, global_decay_steps, decay_every)
         self.cluster_frames, self.frames_at_once = cluster_frames, frames_at_once
         self.condition = Condition(label_nc, instances, condition_nc)
 
@@ -147,6 +156,11 @@ class Pix2PixHD(ConditionedMethod):
             return "global"
         return "enhancer" if step < self.global_steps + self.fix_global_steps else "joint"
 
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0: of G1's stage, then of what follows it."""
+        falls = step < self.global_steps and self.global_decay.falling
+        return self.global_decay.at(step) if falls else self.decay.at(step)
+
     def idle(self, step: int) -> frozenset[str]:
         """See `Method.idle`."""
         stage = self.stage(step)
@@ -162,7 +176,7 @@ class Pix2PixHD(ConditionedMethod):
     def training_step(self, batch: VideoBatch, batch_idx: int) -> None:
         """One update of each player on the same fakes of one frame of each clip, at the step's rate and stage."""
         step = self.global_step
-        set_rate([o.optimizer for o in self.optimizers()], self.decay.at(step))  # type: ignore[union-attr]
+        set_rate([o.optimizer for o in self.optimizers()], self.rate(step))  # type: ignore[union-attr]
         at = torch.randint(batch["video"].shape[2], (len(batch["video"]),)).to(self.device)
         shown, real, fake = self.make(one_frame(batch, at), self.stage(step))
         seen = self.pool.exchange(torch.cat([shown, fake.detach()], 1))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from datamodules.errors import BenchError
 from lightning_modules.pix2pixhd.condition import one_frame
 from lightning_modules.pix2pixhd.module import Pix2PixHD
 from lightning_modules.pix2pixhd.pool import ImagePool
@@ -144,6 +145,14 @@ def test_one_frame_of_each_clip_is_trained_on_and_steps_take_others() -> None:
         assert (equal.sum(1) == 1).all()
         shown.append(tuple(equal.nonzero()[:, 1].tolist()))
     assert len(set(shown)) > 1 and len({frame for frames in shown for frame in frames}) > 2
+
+
+def test_the_rate_of_the_first_stage_falls_to_zero_and_the_next_begins_anew() -> None:
+    options = {**STAGES, "global_steps": 4, "global_decay_steps": 2, "constant_steps": 5, "decay_steps": 10}
+    method = small(**options)
+    assert [method.rate(step) / 2e-4 for step in range(8)] == pytest.approx([1, 1, 1, 0.5, 1, 1, 0.9, 0.8])
+    with pytest.raises(BenchError, match="global_decay_steps must lie in 0 to global_steps, 4, found 5"):
+        small(**{**options, "global_decay_steps": 5})
 
 
 def test_decay_is_constant_then_a_line_to_zero() -> None:
